@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/heptaup/hepta/heptapod/heptapodtest"
+	"github.com/heptaup/hepta/runner/paas"
+	"github.com/heptaup/hepta/runner/paas/clevertest"
+)
+
+// sections reads a configuration as far as a registration makes it, with what
+// Clever Cloud needs added.
+func sections(t *testing.T, file string) paas.Config {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, _, err := paas.Read([]byte(strings.ReplaceAll(string(text), "executor = 'clever-docker'", "executor = 'clever-docker'\ncc_orga_id = 'o'\ncc_token = 't'")))
+	if err != nil {
+		t.Fatalf("%v:\n%s", err, text)
+	}
+	return cfg
+}
+
+// Both kinds of tokens lead to a section; what was in the file stays.
+func TestPaasRegister(t *testing.T) {
+	forge := heptapodtest.New(t, heptapodtest.WithRegistrationToken("GR1348941secret"))
+	dir := t.TempDir()
+	file, token := filepath.Join(dir, "paas.toml"), filepath.Join(dir, "token")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	register := func(want int, args ...string) string {
+		t.Helper()
+		code, out, errs := invoke(append(append([]string{"paas", "register", "--coordinator-url", forge.URL}, args...), file)...)
+		if code != want {
+			t.Fatalf("%v: exit code %d, want %d: %s%s", args, code, want, out, errs)
+		}
+		return out + errs
+	}
+
+	// The file is begun before the forge is asked.
+	write(token, "GR1348941wrong")
+	first := []string{"--name", "first", "--executor", "clever-docker", "--token-file", token, "--max-concurrency", "7", "--state-file-path", dir + "/state.json"}
+	if said := register(exitFailure, first...); !strings.Contains(said, "403") || !strings.Contains(said, "→ ") || strings.Contains(said, "GR1348941") {
+		t.Errorf("said %s", said)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	write(token, "GR1348941secret\n")
+	if said := register(exitOK, first...); !strings.Contains(said, "paused") || !strings.Contains(said, "cc_orga_id") {
+		t.Errorf("said %s", said)
+	}
+	begun, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(file, "# by hand\n"+string(begun)+"[runners.docker] # no newline at the end\nimage = 'x'")
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	made, err := forge.NewRunnerToken()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(token, made)
+	second := []string{"--name", `sec"ond`, "--executor", "local-docker", "--token-file", token}
+	register(exitOK, second...)
+	after, err := os.ReadFile(file)
+	if err != nil || !strings.HasPrefix(string(after), string(before)) {
+		t.Errorf("%v:\n%s", err, after)
+	}
+	cfg := sections(t, file)
+	if len(cfg.Runners) != 2 || cfg.Concurrent != 7 || cfg.StateFile != dir+"/state.json" || cfg.Runners[1].Name != `sec"ond` || cfg.Runners[1].Token.Reveal() != made || cfg.Runners[0].Token.Empty() {
+		t.Errorf("%+v", cfg)
+	}
+	// The same runner twice would fight with itself.
+	if said := register(exitFailure, second...); !strings.Contains(said, "could not be told apart") {
+		t.Errorf("said %s", said)
+	}
+	// Where nothing can be appended, nothing is registered.
+	write(file, "runners = []\n")
+	if said := register(exitFailure, second...); !strings.Contains(said, "cannot be appended") {
+		t.Errorf("said %s", said)
+	}
+}
+
+// On a terminal it asks for what the flags leave out, and again for what is no good.
+func TestPaasRegisterAsks(t *testing.T) {
+	forge := heptapodtest.New(t, heptapodtest.WithRegistrationToken("GR1348941secret"))
+	file := filepath.Join(t.TempDir(), "paas.toml")
+	answers := "many\n0\n3\n\n" + "hg.example.org\n" + forge.URL + "\n" + "asked\n" + "docker\nlocal-docker\n" + "GR1348941secret\n"
+	if code := answered(t, answers, "paas", "register", file); code != exitOK {
+		t.Fatalf("exit code %d", code)
+	}
+	cfg := sections(t, file)
+	if len(cfg.Runners) != 1 || cfg.Concurrent != 3 || cfg.StateFile == "" || cfg.Runners[0].Name != "asked" || cfg.Runners[0].Executor != paas.LocalDocker {
+		t.Errorf("%+v", cfg)
+	}
+}
+
+// What is wrong in a configuration is told by lines, and the exit code is that
+// of heptapod-paas-runner.
+func TestPaasRunRefuses(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "paas.toml")
+	if err := os.WriteFile(file, []byte("concurrent = 0\n[[runners]]\nurl = 'x'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, errs := invoke("paas", "run", file)
+	if code != exitPaasConfig || !strings.Contains(errs, "paas.toml: line 1: concurrent") || !strings.Contains(errs, "paas.toml: line 3: url") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	if code, _, errs = invoke("paas", "run", file+".none"); code != exitPaasConfig || !strings.Contains(errs, "hepta paas register") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	if code, _, errs = invoke("paas", "run", "--logging-level", "loud", file); code != exitUsage || !strings.Contains(errs, "DEBUG") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+}
+
+// A quota in which no job fits is told at the start, and not by silence.
+func TestPaasRunChecksQuota(t *testing.T) {
+	cloud := clevertest.New(t)
+	file := filepath.Join(t.TempDir(), "paas.toml")
+	text := fmt.Sprintf(`state_file = %q
+[quota_computation]
+reference_runner = "ci"
+reference_flavor = "XS"
+reference_jobs_count = 2
+[[runners]]
+name = "ci"
+url = "http://127.0.0.1:1"
+token = "glrt-t1_abcdefghijkl"
+executor = "clever-docker"
+cc_orga_id = "o"
+cc_token = "t"
+cc_api_url = "%s/v2"
+`, file+".state", cloud.URL)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, _, errs := invoke("paas", "run", file)
+	if code != exitPaasConfig || !strings.Contains(errs, "it would never ask for a job") || !strings.Contains(errs, "reference_jobs_count at line 2") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+}

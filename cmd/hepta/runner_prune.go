@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/heptaup/hepta/internal/render"
+	"github.com/heptaup/hepta/runner"
+)
+
+func runnerPruneCommand(t terminal) *cli.Command {
+	return &cli.Command{
+		Name:  "prune",
+		Usage: "remove what jobs have left on the Docker host",
+		Description: "Lists containers, networks and volumes that jobs of GitLab runners have left on the Docker host,\n" +
+			"and images that were built with a job's label, with what each would free; with --force it removes\n" +
+			"them. They are known by the labels (com.gitlab.gitlab-runner.*) and names that every runner\n" +
+			"gives, this stack's or another's; nothing else is touched, nor what a job uses that runs. What\n" +
+			"was in use less than --older-than ago stays, for a job has moments without a container.\n\n" +
+			"Examples:\n" +
+			"   hepta runner prune\n" +
+			"   hepta runner prune --force --keep-caches\n" +
+			"   hepta runner prune --older-than 24h --json | jq '.bytes'",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "force", Usage: "remove what is listed"},
+			&cli.DurationFlag{Name: "older-than", Value: runner.DefaultPruneAge, DefaultText: "1h", Usage: "how long it must have been out of use"},
+			&cli.BoolFlag{Name: "keep-caches", Usage: "leave the caches of projects, which make their next jobs faster"},
+			&cli.BoolFlag{Name: "no-sizes", Usage: "do not ask what each frees, which takes an Engine with much on it minutes"},
+			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "also list what stays, and why"},
+			&cli.BoolFlag{Name: "json", Usage: "write the list as JSON, with what stays"},
+		},
+		Action: noArguments(func(c *cli.Context) error {
+			if c.Duration("older-than") <= 0 {
+				return usage{errors.New("--older-than takes a duration such as 1h")}
+			}
+			s, err := open(c, t)
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			p, err := s.stack.PruneRunners(c.Context, runner.PruneOptions{Force: c.Bool("force"), Age: c.Duration("older-than"),
+				KeepCaches: c.Bool("keep-caches"), NoSizes: c.Bool("no-sizes")})
+			s.progress.Close()
+			if p == nil {
+				return err
+			}
+			if c.Bool("json") {
+				return errors.Join(err, writeJSON(t.out, p))
+			}
+			rows := pruneTable(p, c.Bool("force"), c.Bool("all"), !c.Bool("no-sizes"), time.Now())
+			return errors.Join(err, render.Table(t.out, t.colorful(t.out, c.Bool(flagNoColor)), rows))
+		}),
+	}
+}
+
+func pruneTable(p *runner.Pruned, force, all, sizes bool, now time.Time) render.Rows {
+	rows := render.Rows{Head: []string{"KIND", "NAME", "JOB", "AGE", "FREES", "KEPT"}}
+	goes, stays := 0, 0
+	for _, l := range p.Leftovers {
+		row := render.Row{Mood: render.Changed, Cells: []string{string(l.Kind), l.Name, dash(l.Job), "-", "-", dash(l.Kept)}}
+		if l.Kept != "" {
+			stays++
+			if row.Mood = render.Good; !all {
+				continue
+			}
+		} else {
+			goes++
+			if sizes {
+				row.Cells[4] = render.Bytes(l.Bytes)
+			}
+		}
+		if !l.Created.IsZero() {
+			row.Cells[3] = render.Elapsed(now.Sub(l.Created).Truncate(time.Second))
+		}
+		rows.Lines = append(rows.Lines, row)
+	}
+	text, would := fmt.Sprintf("Removed: %d", goes), "freed"
+	if !force {
+		text, would = fmt.Sprintf("To be removed: %d", goes), "would be freed"
+	}
+	if sizes && goes > 0 {
+		text += fmt.Sprintf("; %s %s", render.Bytes(p.Bytes), would)
+	}
+	rows.Below = []string{fmt.Sprintf("%s. Kept: %d.", text, stays)}
+	if !force && goes > 0 {
+		rows.Below = append(rows.Below, "Nothing was done: 'hepta runner prune --force' removes them.")
+	}
+	return rows
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/heptaup/hepta"
+)
+
+func upCommand(t terminal) *cli.Command {
+	return &cli.Command{
+		Name:  "up",
+		Usage: "make the host look like the configuration",
+		Description: "Makes what is missing, replaces what has changed, waits until everything serves. Run\n" +
+			"again it changes nothing; after a crash or an interruption it goes on. 'hepta plan' shows\n" +
+			"beforehand what it would do.\n\n" +
+			"Examples:\n" +
+			"   hepta up\n" +
+			"   hepta --progress plain up --timeout 30m\n" +
+			"   hepta -f lab.yaml -H ssh://admin@vm-1 up",
+		Flags: []cli.Flag{
+			&cli.DurationFlag{Name: "timeout", Usage: "give up after this long", DefaultText: "as long as the healthchecks take"},
+		},
+		Action: noArguments(func(c *cli.Context) error {
+			if c.Duration("timeout") < 0 {
+				return usage{errors.New("--timeout takes a duration such as 30m")}
+			}
+			s, err := open(c, t)
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			ctx, cancel := within(c.Context, c.Duration("timeout"))
+			defer cancel()
+			start := time.Now()
+			plan, err := s.stack.Up(ctx, hepta.UpOptions{})
+			s.progress.Close()
+			if err != nil {
+				return timedOut(ctx, err)
+			}
+			return reportUp(t, s.stack, plan, time.Since(start))
+		}),
+	}
+}
+
+// reportUp says what was done and where the forge is.
+func reportUp(t terminal, stack *hepta.Stack, plan *hepta.Plan, d time.Duration) error {
+	for _, n := range plan.Notes {
+		fmt.Fprintln(t.err, "note: "+n)
+	}
+	if plan.Empty() {
+		fmt.Fprintln(t.out, "Nothing to do: everything is as it is described.")
+		return nil
+	}
+	fmt.Fprintf(t.out, "Done in %s. The forge is at %s\n", d.Round(100*time.Millisecond), strings.TrimSuffix(stack.Forge().URL(), "/"))
+	return nil
+}
+
+// within is ctx with a time limit; 0 is none.
+func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, d)
+}
+
+// timedOut says so when the limit of --timeout ended the work.
+func timedOut(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%w (--timeout; run the same command again to go on)", err)
+	}
+	return err
+}
+
+// noArguments refuses a command line that has more than flags.
+func noArguments(action cli.ActionFunc) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if c.Args().Present() {
+			return usage{fmt.Errorf("%s takes no arguments, and there is %q", c.Command.Name, c.Args().First())}
+		}
+		return action(c)
+	}
+}

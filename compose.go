@@ -1,0 +1,147 @@
+package hepta
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/heptaup/hepta/heptapod"
+	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/pki"
+	"github.com/heptaup/hepta/runner"
+	"github.com/heptaup/hepta/traefik"
+)
+
+// compose puts the rooms together: who publishes what, who waits for whom,
+// who trusts which authority.
+func (s *Stack) compose(opts []Option) error {
+	if s.cfg.elsewhere() {
+		return s.composeAlone(opts)
+	}
+	described, front := s.cfg.forge(), s.cfg.traefik()
+	proxy, err := traefik.New(front, opts...)
+	if err != nil {
+		return err
+	}
+	if described.Labels, err = s.publish(front, described); err != nil {
+		return err
+	}
+	if s.forge, err = heptapod.New(described, append(slices.Clone(opts), WithHost(s.opts.Host))...); err != nil {
+		return err
+	}
+	forge, err := s.forge.Resources()
+	if err != nil {
+		return err
+	}
+	s.want = converge.Stack{Name: s.cfg.Stack, Data: s.cfg.Data}
+	gate := proxy.Resources()
+	s.routed(&gate.Containers[0], &forge.Containers[0])
+	s.add(gate)
+	s.add(forge)
+	// Without any there may be some of before that have to leave the forge.
+	runners, err := s.runners()
+	if err != nil {
+		return err
+	}
+	s.add(runners.Resources())
+	s.trust()
+	return s.addMirror()
+}
+
+// composeAlone is a stack of runners for a forge elsewhere.
+func (s *Stack) composeAlone(opts []Option) (err error) {
+	if s.forge, err = heptapod.New(s.cfg.forge(), append(slices.Clone(opts), WithHost(s.opts.Host))...); err != nil {
+		return err
+	}
+	runners, err := s.runners()
+	if err != nil {
+		return err
+	}
+	s.want = converge.Stack{Name: s.cfg.Stack, Data: s.cfg.Data}
+	s.add(runners.Resources())
+	return s.addMirror()
+}
+
+// runners are the stack's runners. The forge of the stack is asked through its
+// container, one elsewhere by its address.
+func (s *Stack) runners() (*runner.Runners, error) {
+	opts := []runner.Option{runner.WithLogger(s.opts.Log), runner.WithProgress(s.opts.Progress)}
+	if !s.cfg.elsewhere() {
+		opts = append(opts, runner.WithAPI(s.api))
+	}
+	return runner.New(s.cfg.runners(), opts...)
+}
+
+// add takes a room's part over; the network is everybody's.
+func (s *Stack) add(part converge.Stack) {
+	part.Networks = slices.DeleteFunc(slices.Clone(part.Networks), func(n converge.Network) bool {
+		return slices.ContainsFunc(s.want.Networks, func(m converge.Network) bool { return m.Name == n.Name })
+	})
+	s.want.Add(part)
+}
+
+// publish are the labels under which the proxy finds the forge and its registry.
+func (s *Stack) publish(front traefik.Config, forge heptapod.Config) (map[string]string, error) {
+	routes := []traefik.Route{{Name: s.cfg.Stack + "-forge", Host: forge.Host, Port: 80}}
+	if s.cfg.Registry != nil && s.cfg.Registry.Host != "" {
+		routes = append(routes, traefik.Route{Name: s.cfg.Stack + "-registry", Host: s.cfg.Registry.Host, Port: forge.Registry.ListenPort()})
+	}
+	for _, r := range routes {
+		if err := r.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	labels := traefik.Labels(front, routes...)
+	if s.cfg.Heptapod.SSH.Via == viaTraefik {
+		maps.Copy(labels, traefik.SSHLabels(front, s.cfg.Stack+"-ssh", 22))
+	}
+	maps.Copy(labels, forge.Labels)
+	return labels, nil
+}
+
+// api is the forge's API as its runners need it, through its container: it
+// is there before any name of it is known to a DNS server.
+func (s *Stack) api(ctx context.Context, host runner.Host) (runner.API, error) {
+	client, err := s.forge.ClientOn(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	return runner.NewAPI(client), nil
+}
+
+// leaf is the file that waits for the certificate, nil where none is issued.
+func (s *Stack) leaf() *converge.File {
+	for i := range s.want.Files {
+		if f := &s.want.Files[i]; f.Merge != nil && slices.Contains(f.After, traefik.CertificateRef) {
+			return f
+		}
+	}
+	return nil
+}
+
+// CACertificate is the certificate, in PEM, of the authority that the TLS mode
+// internal has made: what a client has to trust.
+func (s *Stack) CACertificate(ctx context.Context) ([]byte, error) {
+	if s.cfg.elsewhere() {
+		return nil, fmt.Errorf("read authority: the forge is elsewhere, at %s", s.cfg.Forge.URL)
+	}
+	leaf := s.leaf()
+	if leaf == nil {
+		return nil, fmt.Errorf("read authority: stack %s has none in tls mode %s", s.cfg.Stack, s.cfg.TLS.Mode)
+	}
+	e, err := s.engine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o, err := e.Observe(ctx, &s.want)
+	if err != nil {
+		return nil, fmt.Errorf("read authority: %w", err)
+	}
+	root := pki.RootOf(o.Files[leaf.Path].Content)
+	if len(root) == 0 {
+		return nil, &fault.Error{Op: "read authority of", What: s.cfg.Stack, Why: "no certificate has been issued yet", Remedy: "Start the stack: hepta up"}
+	}
+	return root, nil
+}

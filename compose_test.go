@@ -1,0 +1,267 @@
+package hepta
+
+import (
+	stdcmp "cmp"
+	"flag"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/heptaup/hepta/heptapod"
+	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/pki"
+	"github.com/heptaup/hepta/runner"
+	"github.com/heptaup/hepta/traefik"
+)
+
+var update = flag.Bool("update", false, "write the files that tests compare with")
+
+// golden compares text with a file below testdata.
+func golden(t *testing.T, name, text string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	was, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(was), text); d != "" {
+		t.Errorf("%s is not what it was; -update writes it:\n%s", name, d)
+	}
+}
+
+func stackOf(t *testing.T, text string) *Stack {
+	t.Helper()
+	cfg, err := Parse("hepta.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+const internal = "forge: hg.example.org\nregistry: registry.example.org\nrunners:\n  - {name: dind, tags: [docker]}\n  - {name: socket, mode: socket, tags: [host]}\n"
+
+// From nothing to a forge, in one golden text.
+func TestPlanOnABareHost(t *testing.T) {
+	s := stackOf(t, internal)
+	plan, err := converge.Up(&s.want, &converge.Observed{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "testdata/bare.plan", plan.String())
+}
+
+func TestTheSameConfigurationGivesTheSameStack(t *testing.T) {
+	a, b := stackOf(t, internal), stackOf(t, internal)
+	for i := range a.want.Containers {
+		if x, y := a.want.Containers[i].Spec(), b.want.Containers[i].Spec(); x != y {
+			t.Errorf("specs differ:\n%s\n%s", x, y)
+		}
+	}
+}
+
+func TestPublish(t *testing.T) {
+	s := stackOf(t, "forge: hg.example.org\nregistry: registry.example.org\nheptapod: {ssh: {via: traefik, port: 2222}, labels: {team: a}}\n")
+	forge := s.service(t, heptapod.Service)
+	for label, want := range map[string]string{
+		"traefik.http.routers.hepta-forge.rule":                         "Host(`hg.example.org`)",
+		"traefik.http.routers.hepta-registry.rule":                      "Host(`registry.example.org`)",
+		"traefik.http.services.hepta-forge.loadbalancer.server.port":    "80",
+		"traefik.http.services.hepta-registry.loadbalancer.server.port": "80",
+		"traefik.tcp.services.hepta-ssh.loadbalancer.server.port":       "22",
+		"team": "a",
+	} {
+		if got := forge.Labels[label]; got != want {
+			t.Errorf("%s is %q, want %q", label, got, want)
+		}
+	}
+	if len(forge.Ports) != 0 {
+		t.Errorf("the forge publishes %v although ssh goes by the proxy", forge.Ports)
+	}
+	if p := s.service(t, traefik.Service).Ports; !slices.Contains(p, converge.Port{Host: 2222, Container: 22}) {
+		t.Errorf("the proxy publishes %v", p)
+	}
+}
+
+func (s *Stack) service(t *testing.T, name string) converge.Container {
+	t.Helper()
+	i := slices.IndexFunc(s.want.Containers, func(c converge.Container) bool { return c.Service == name })
+	if i < 0 {
+		t.Fatalf("no service %s", name)
+	}
+	return s.want.Containers[i]
+}
+
+func TestWithoutRunners(t *testing.T) {
+	s := stackOf(t, "forge: hg.example.org\n")
+	if got := s.Services(); !slices.Equal(got, []string{"traefik", "heptapod"}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// Taking all runners out of the file takes them out of the forge, and then
+// their container away.
+func TestRunnersTakenOut(t *testing.T) {
+	was := stackOf(t, internal)
+	runners := was.service(t, runner.Service)
+	o := &converge.Observed{
+		Containers: []converge.ObservedContainer{{ID: "r", Name: runners.Name, State: "running", Labels: map[string]string{
+			converge.LabelStack: "hepta", converge.LabelService: runner.Service, converge.LabelSpec: runners.Spec(), converge.LabelData: "/srv/hepta",
+		}}},
+		Files: map[string]converge.ObservedFile{
+			runner.FileConfig:  {Exists: true, Mode: 0o600, Content: []byte("[[runners]]\n  name = \"dind\"\n  token = \"glrt-x\"\n")},
+			runner.FileRecords: {Exists: true, Mode: 0o600, Content: []byte(`{"runners": {"dind": {"id": 1, "forge": "https://hg.example.org", "applied": {"description": "dind"}}}}`)},
+		},
+	}
+	s := stackOf(t, "forge: hg.example.org\nregistry: registry.example.org\n")
+	plan, err := converge.Up(&s.want, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := 0
+	for _, want := range []string{
+		"call delete runner dind: no longer described", "write file runner/config.toml: content changed", "write file runner/hepta.json: content changed",
+		"stop container hepta-runner: service runner is no longer described", "remove container hepta-runner:",
+	} {
+		i := strings.Index(plan.String()[at:], want)
+		if i < 0 {
+			t.Fatalf("%q is not in its place:\n%s", want, plan)
+		}
+		at += i
+	}
+}
+
+// The Engine trusts the stack's own authority for the registry, and for
+// nothing else; it is not asked to where certificates are from elsewhere.
+func TestTrust(t *testing.T) {
+	const file = "/etc/docker/certs.d/registry.example.org/ca.crt"
+	for text, want := range map[string]string{
+		internal: file,
+		"forge: hg.example.org\nregistry: registry.example.org\ntraefik: {https_port: 8443}\n":  "/etc/docker/certs.d/registry.example.org:8443/ca.crt",
+		"forge: hg.example.org\nregistry: registry.example.org\nacme: {email: a@example.org}\n": "",
+		"forge: hg.example.org\nregistry: registry.example.org\ntls: {mode: off}\n":             "",
+		"forge: hg.example.org\n": "",
+	} {
+		s := stackOf(t, text)
+		got := ""
+		for _, f := range s.want.Files {
+			if strings.HasPrefix(f.Path, "/etc/") {
+				got += f.Path
+			}
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+
+	s := stackOf(t, internal)
+	i := slices.IndexFunc(s.want.Files, func(f converge.File) bool { return f.Path == file })
+	trusted, leaf := s.want.Files[i], s.leaf()
+	if !slices.Contains(trusted.After, converge.Ref("file:"+leaf.Path)) {
+		t.Errorf("it waits for %v alone", trusted.After)
+	}
+	if _, ok := s.want.Shows(&s.want.Containers[0], file); !ok {
+		t.Error("no container shows it, so no plan would ever be empty")
+	}
+	if got, err := trusted.Merge(nil, []byte("old")); err != nil || string(got) != "old" {
+		t.Errorf("without a leaf: got %q, %v", got, err)
+	}
+	authority, err := pki.New("test", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle, err := authority.Issue([]string{"hg.example.org"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leaf.Merge(nil, bundle); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := trusted.Merge(nil, []byte("old")); err != nil || string(got) != string(authority.Root()) {
+		t.Errorf("with a leaf: got %q, %v", got, err)
+	}
+}
+
+func TestNamesForJobs(t *testing.T) {
+	s := stackOf(t, internal)
+	want := []string{"hg.example.org:host-gateway", "registry.example.org:host-gateway"}
+	if got := s.service(t, "runner").ExtraHosts; !slices.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	s := stackOf(t, internal)
+	forge := s.service(t, heptapod.Service)
+	made := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	labels := map[string]string{converge.LabelStack: "hepta", converge.LabelService: heptapod.Service, converge.LabelSpec: forge.Spec()}
+	next := maps.Clone(labels)
+	o := &converge.Observed{Containers: []converge.ObservedContainer{
+		{ID: "1", Name: "hepta-heptapod", Image: "octobus/heptapod:17.8", State: "running", Health: "healthy", Status: "Up 3 minutes (healthy)", Created: made, Labels: labels},
+		{ID: "2", Name: "hepta-heptapod-next", Image: "octobus/heptapod:17.9", State: "created", Labels: next},
+	}}
+	st := s.status(o, &Plan{Operations: []Operation{
+		{Kind: converge.CreateContainer, Cause: "not there", Container: &converge.Container{Service: "runner"}},
+		{Kind: converge.RunInContainer, Cause: "heptapod/config/gitlab.rb changed", Apply: &converge.Apply{Service: "heptapod"}},
+		{Kind: converge.WaitContainer, Cause: "until it is healthy", Container: &converge.Container{Service: "heptapod"}},
+	}})
+	want := &Status{Stack: "hepta", Changes: 3, Services: []ServiceStatus{
+		{Name: "traefik", Container: "hepta-traefik", State: "absent", Image: traefik.DefaultImage, Version: "3.6.12"},
+		{Name: "heptapod", Container: "hepta-heptapod", State: "running", Health: "healthy", Detail: "Up 3 minutes (healthy)", Image: "octobus/heptapod:17.8", Version: "17.8",
+			Created: made, URLs: []string{"https://hg.example.org", "https://registry.example.org"}, Drift: []string{"heptapod/config/gitlab.rb changed"}},
+		{Name: "runner", Container: "hepta-runner", State: "absent", Image: "octobus/heptapod-runner:latest", Drift: []string{"not there"}},
+	}}
+	if d := cmp.Diff(want, st); d != "" {
+		t.Error(d)
+	}
+	if st.OK() {
+		t.Error("a stack that is half there is OK")
+	}
+}
+
+func TestDraft(t *testing.T) {
+	for _, d := range []Draft{
+		{Forge: "hg.example.org"},
+		{Forge: "hg.example.org", Registry: "r.example.org", Email: "a+b@example.org", Data: "/srv/x", SSHPort: 2222, Runners: []string{"dind", "socket"}},
+		{Forge: "true.example", Data: "/srv/with space", Runners: []string{"plain"}},
+		{Forge: "https://hg.example.org"},
+		{Forge: "https://hg.example.org/forge", Registry: "r.example.org", TokenFile: "env:TOKEN", Data: "/srv/x", Runners: []string{"dind", "plain"}},
+		{Forge: "http://10.0.0.1:8080", TokenFile: "-", Runners: []string{"rootless"}},
+	} {
+		text, err := d.YAML()
+		if err != nil {
+			t.Errorf("%+v: %v\n%s", d, err, text)
+			continue
+		}
+		cfg, err := Parse("hepta.yaml", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := cfg.normal()
+		same := n.Heptapod.Host == d.Forge && (d.Registry != "") == (n.Registry != nil) && len(n.Runners) == len(d.Runners)
+		if n.Forge.URL != "" {
+			same = n.Forge.URL == d.Forge && n.Forge.TokenFile == stdcmp.Or(d.TokenFile, DraftTokenFile) && n.Forge.Registry == d.Registry &&
+				len(n.Runners) == max(1, len(d.Runners))
+		}
+		if !same || d.Data != "" && n.Data != d.Data || strings.Contains(d.Forge, "://") != (n.Forge.URL != "") {
+			t.Errorf("%+v became %+v", d, n)
+		}
+	}
+	for _, d := range []Draft{{}, {Forge: "a b"}, {Forge: "ftp://a"}, {Forge: "https://a.b", SSHPort: 22}, {Forge: "https://a.b", Email: "a@b.c"}, {Forge: "a.b", TokenFile: "x"}, {Forge: "a.b\nstack: x"}, {Forge: "a.b", Runners: []string{"x, mode: y"}}} {
+		if text, err := d.YAML(); err == nil {
+			t.Errorf("%+v became\n%s", d, text)
+		}
+	}
+}

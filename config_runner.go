@@ -1,0 +1,85 @@
+package hepta
+
+// RunnerContainer is the container that holds all runners.
+type RunnerContainer struct {
+	// Image of the runner: GitLab's, or Heptapod's for Mercurial projects.
+	Image string `yaml:"image" check:"image"`
+	// Image of the runner's helper. Default: the runner's own choice.
+	HelperImage string `yaml:"helper_image" check:"image"`
+	// Jobs at once over all runners. Default: the sum of the runners' own.
+	Concurrent int `yaml:"concurrent" min:"1" max:"1000"`
+	// Seconds between two questions for jobs.
+	CheckInterval int `yaml:"check_interval" default:"3" min:"1" max:"3600"`
+	// Seconds that running jobs get to end when the container is replaced or removed.
+	DrainSeconds int `yaml:"drain_seconds" default:"600" min:"1" max:"86400"`
+	// File with a registration token, for forges that cannot create runners by API.
+	RegistrationTokenFile string `yaml:"registration_token_file" into:"RegistrationToken" private:"true"`
+	// PEM file with the authorities of the forge's and the registry's certificates, where the world does not know them. Runners, jobs, their Docker daemons and the Engine trust them, and with tls internal the stack's own beside them.
+	CAFile string `yaml:"ca" into:"CA"`
+	// Names that no DNS server tells runners and jobs, as name:address.
+	ExtraHosts []string `yaml:"extra_hosts" check:"hostentry"`
+	// Further labels of the container.
+	Labels map[string]string `yaml:"labels"`
+
+	// CA is the content of the file ca.
+	CA []byte `yaml:"-" json:"-"`
+	// RegistrationToken is the content of registration_token_file.
+	RegistrationToken Secret `yaml:"-"`
+}
+
+// Runner is one runner.
+type Runner struct {
+	// Shown in the forge. Required, and each runner has its own.
+	Name string `yaml:"name" check:"name"`
+	// How jobs build images. dind: in a Docker daemon of their own; socket: with the host's Docker, which jobs can then do everything with; rootless: without daemon and privileges; plain: not at all.
+	Mode string `yaml:"mode" default:"dind" oneof:"dind socket rootless plain"`
+	// Jobs with these tags come here.
+	Tags []string `yaml:"tags" max:"255"`
+	// Take jobs without tags as well. Default: yes for a runner without tags.
+	RunUntagged *bool `yaml:"run_untagged"`
+	// Bound to the projects that it is assigned to.
+	Locked bool `yaml:"locked"`
+	// Known to the forge, but takes no jobs.
+	Paused bool `yaml:"paused"`
+	// ref_protected takes jobs of protected branches and tags alone.
+	AccessLevel string `yaml:"access_level" default:"not_protected" oneof:"not_protected ref_protected"`
+	// Seconds after which a job is stopped, 600 at least. Default: as the project says.
+	MaximumTimeout int `yaml:"maximum_timeout" min:"600"`
+	// Jobs at once.
+	Concurrent int `yaml:"concurrent" default:"1" min:"1" max:"1000"`
+	// Image of jobs that name none.
+	Image string `yaml:"image" check:"image"`
+	// Image of a Docker daemon that runs beside every job as service docker, mode dind. Default: none, jobs name the service themselves.
+	DindImage string `yaml:"dind_image" check:"image"`
+	// Keep what jobs have pulled and built for the next ones, modes dind and rootless: for each project and each of its jobs at once a cache of this size, 1g at least. Default: nothing is kept.
+	BuildCache int64 `yaml:"build_cache" min:"1073741824"`
+	// TLS between a job and its Docker daemon, mode dind. With false whoever reaches the daemon's port owns it.
+	TLS *bool `yaml:"tls"`
+	// Patterns of the images that jobs may name, such as docker:*. Default: any.
+	AllowedImages []string `yaml:"allowed_images"`
+	// Patterns of the images that jobs may name as services. Default: any.
+	AllowedServices []string `yaml:"allowed_services"`
+	// Number of the group that it serves. Default: everybody.
+	Group int `yaml:"group" min:"1"`
+	// Number of the project that it serves. Default: everybody.
+	Project int `yaml:"project" min:"1"`
+	// Another forge to take jobs from.
+	Forge *RunnerForge `yaml:"forge"`
+	// Variables for every job, as NAME=value.
+	Environment []string `yaml:"environment" check:"env"`
+	// Further keys of the runner's section in config.toml.
+	Settings map[string]any `yaml:"settings"`
+	// Further keys of its docker section, such as shm_size or volumes.
+	Docker map[string]any `yaml:"docker"`
+}
+
+// RunnerForge is another forge that a runner takes jobs from.
+type RunnerForge struct {
+	// Address of the forge. Default: the forge of this file.
+	URL string `yaml:"url" check:"url"`
+	// File with the runner's authentication token (glrt-…), made in that forge. Required.
+	TokenFile string `yaml:"token_file" into:"Token" private:"true"`
+
+	// Token is the content of token_file.
+	Token Secret `yaml:"-"`
+}

@@ -1,0 +1,195 @@
+// Package hepta turns a Docker host into a forge: Traefik, Heptapod (GitLab
+// with Mercurial), its container registry and its runners, as one
+// configuration describes them.
+//
+// A Stack is made from a Config and compared with what the Docker Engine has.
+// Plan says what would be done, Up does it, and doing it again does nothing.
+package hepta
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/docker/docker/client"
+
+	"github.com/heptaup/hepta/heptapod"
+	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/engine"
+	"github.com/heptaup/hepta/internal/progress"
+	"github.com/heptaup/hepta/internal/wiring"
+	"github.com/heptaup/hepta/traefik"
+)
+
+// Option wires a Stack to its surroundings.
+type Option = wiring.Option
+
+// The options of New.
+var (
+	WithDocker   = wiring.WithDocker
+	WithHost     = wiring.WithHost
+	WithLogger   = wiring.WithLogger
+	WithProgress = wiring.WithProgress
+)
+
+type (
+	// Event is one thing that happened while a Stack was at work.
+	Event = progress.Event
+	// Plan is what would be done, in order, each call with its cause.
+	Plan = converge.Plan
+	// Operation is one call of a Plan.
+	Operation = converge.Operation
+)
+
+// Stack is a forge on a Docker host. It is safe for concurrent use.
+type Stack struct {
+	cfg   *Config // normal
+	opts  wiring.Options
+	want  converge.Stack
+	forge *heptapod.Forge
+
+	dial sync.Mutex
+	own  client.APIClient // made here, closed here
+}
+
+// New checks cfg and says what it describes in the words of the Engine.
+// Nothing is contacted. What is wrong with cfg is a *ConfigError.
+func New(cfg *Config, opts ...Option) (*Stack, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Stack{cfg: cfg.normal(), opts: wiring.Apply(opts)}
+	if s.opts.Host == "" {
+		s.opts.Host = s.cfg.Docker.Host
+		if s.cfg.Docker.Certs != "" {
+			s.opts.Host = engine.WithCerts(s.cfg.Docker.Host, s.cfg.Docker.Certs)
+		}
+	}
+	if err := s.compose(opts); err != nil {
+		return nil, fmt.Errorf("describe stack %s: %w", s.cfg.Stack, err)
+	}
+	return s, nil
+}
+
+// Forge is the stack's forge: its REST client, gitlab-ctl, its root password.
+// Of a forge elsewhere it knows the address alone.
+func (s *Stack) Forge() *heptapod.Forge { return s.forge }
+
+// Config is what the stack was made from, with every default filled in.
+func (s *Stack) Config() Config { return *s.cfg }
+
+// Close ends the connection that the stack has made. One that WithDocker
+// handed over stays open.
+func (s *Stack) Close() error {
+	s.dial.Lock()
+	defer s.dial.Unlock()
+	if s.own == nil {
+		return nil
+	}
+	err := s.own.Close()
+	s.own = nil
+	return err
+}
+
+// docker connects at the first call.
+func (s *Stack) docker(ctx context.Context) (client.APIClient, error) {
+	if s.opts.Docker != nil {
+		return s.opts.Docker, nil
+	}
+	s.dial.Lock()
+	defer s.dial.Unlock()
+	if s.own == nil {
+		made, err := engine.Dial(ctx, s.opts.Host)
+		if err != nil {
+			return nil, err
+		}
+		s.own = made
+	}
+	return s.own, nil
+}
+
+func (s *Stack) engine(ctx context.Context) (*engine.Engine, error) {
+	docker, err := s.docker(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return engine.New(docker, s.opts.Log, s.opts.Progress), nil
+}
+
+// fits asks the Engine whether the proxy's image can work with it.
+func (s *Stack) fits(ctx context.Context) error {
+	if s.cfg.elsewhere() {
+		return nil
+	}
+	docker, err := s.docker(ctx)
+	if err != nil {
+		return err
+	}
+	server, err := docker.ServerVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("ask engine for its version: %w", err)
+	}
+	return traefik.CheckVersion(cmp.Or(s.cfg.Traefik.Image, traefik.DefaultImage), server.MinAPIVersion)
+}
+
+// Plan looks at the host and says what Up would do. It changes nothing. A
+// proxy that the Engine cannot work with is an error, told with the plan.
+func (s *Stack) Plan(ctx context.Context) (*Plan, error) {
+	e, err := s.engine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := e.Plan(ctx, &s.want)
+	if err != nil {
+		return nil, fmt.Errorf("plan stack %s: %w", s.cfg.Stack, err)
+	}
+	s.warn(plan)
+	if !plan.Empty() {
+		if err := s.fits(ctx); err != nil {
+			return plan, fmt.Errorf("plan stack %s: %w", s.cfg.Stack, err)
+		}
+	}
+	return plan, nil
+}
+
+// UpOptions is for Up.
+type UpOptions struct {
+	// Command is what others read who wait for this one; default "up".
+	Command string
+}
+
+// Up makes the host look like the configuration, waits until everything
+// serves, and returns what it did, also when it came not to its end. When
+// nothing is to be done it only looks. Of several at once one works and the
+// others wait for it.
+func (s *Stack) Up(ctx context.Context, o UpOptions) (*Plan, error) {
+	e, err := s.engine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := e.Up(ctx, &s.want, engine.UpOptions{Command: o.Command, Check: s.fits})
+	s.warn(plan)
+	if err != nil {
+		return plan, fmt.Errorf("bring up stack %s: %w", s.cfg.Stack, err)
+	}
+	return plan, nil
+}
+
+// DownOptions is for Down.
+type DownOptions struct {
+	Volumes bool // also remove the stack's named volumes; the data directory stays in any case
+}
+
+// Down removes the stack's containers and its network. Data stays.
+func (s *Stack) Down(ctx context.Context, o DownOptions) (*Plan, error) {
+	e, err := s.engine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := e.Down(ctx, &s.want, engine.DownOptions{Volumes: o.Volumes})
+	if err != nil {
+		return plan, fmt.Errorf("take down stack %s: %w", s.cfg.Stack, err)
+	}
+	return plan, nil
+}

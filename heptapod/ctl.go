@@ -1,0 +1,160 @@
+package heptapod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"strings"
+
+	gitlab "gitlab.com/gitlab-org/api/client-go"
+
+	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/fault"
+)
+
+// Result is what a command in the forge's container left behind.
+type Result = converge.ExecResult
+
+// Exec runs a command in the forge's running container. A command that fails
+// gives a Result with its exit code and no error.
+func (f *Forge) Exec(ctx context.Context, stdin []byte, cmd ...string) (Result, error) {
+	host, release, err := f.connect(ctx, false)
+	if err != nil {
+		return Result{}, err
+	}
+	defer release()
+	result, err := host.Exec(ctx, Service, cmd, stdin)
+	if err != nil {
+		return result, fmt.Errorf("run %s in %s: %w", firstWord(cmd), f.ContainerName(), err)
+	}
+	return result, nil
+}
+
+// Ctl runs gitlab-ctl. Its failure is an error that ends with what it said
+// last; the Result is there in any case.
+func (f *Forge) Ctl(ctx context.Context, args ...string) (Result, error) {
+	result, err := f.Exec(ctx, nil, append([]string{"gitlab-ctl"}, args...)...)
+	if err == nil && result.ExitCode != 0 {
+		said := lastLine(result.Stderr)
+		if said == "" {
+			said = lastLine(result.Stdout)
+		}
+		err = &fault.Error{
+			Op: "run gitlab-ctl", What: strings.Join(args, " "),
+			Why: fmt.Sprintf("exit code %d: %s", result.ExitCode, said),
+		}
+	}
+	return result, err
+}
+
+// RootPassword is the password that root got at the forge's first boot. A
+// password changed since then, or set before hepta took the forge over, is
+// known to nobody here.
+func (f *Forge) RootPassword(ctx context.Context) (Secret, error) {
+	host, release, err := f.connect(ctx, false)
+	if err != nil {
+		return Secret{}, err
+	}
+	defer release()
+	content, err := host.ReadFile(ctx, FileRootPassword)
+	text := strings.TrimSpace(string(content))
+	if err == nil && text == "" {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		failed := &fault.Error{Op: "read root password of", What: f.ContainerName(), Err: err}
+		if errors.Is(err, fs.ErrNotExist) {
+			failed.Why = "there is none at " + f.cfg.Data + "/" + FileRootPassword
+			failed.Remedy = "Set a new one: docker exec -it " + f.ContainerName() + ` gitlab-rake "gitlab:password:reset[root]"`
+		}
+		return Secret{}, failed
+	}
+	return NewSecret(text), nil
+}
+
+// Token is the API token that is kept on the host. The error of one that is
+// missing or has ended names the remedy.
+func (f *Forge) Token(ctx context.Context) (Token, error) {
+	host, release, err := f.connect(ctx, false)
+	if err != nil {
+		return Token{}, err
+	}
+	defer release()
+	return f.tokenOn(ctx, host)
+}
+
+// RenewToken makes a new API token, whatever the present one is good for, and
+// ends that one. It boots Rails and takes a minute or two.
+func (f *Forge) RenewToken(ctx context.Context) (Token, error) {
+	host, release, err := f.connect(ctx, true)
+	if err != nil {
+		return Token{}, err
+	}
+	defer release()
+	if err := f.mint(ctx, host); err != nil {
+		return Token{}, err
+	}
+	return f.tokenOn(ctx, host)
+}
+
+// Client is a client of the forge's REST API with the rights of an
+// administrator. It works wherever the Engine can be reached: requests go
+// through the container, one exec each.
+func (f *Forge) Client(ctx context.Context) (*gitlab.Client, error) {
+	token, err := f.Token(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return NewClient(f.URL(), token.Value, &http.Client{Transport: f.Transport()})
+}
+
+// Transport sends requests for the forge's URL through its container.
+func (f *Forge) Transport() *ExecTransport {
+	return &ExecTransport{External: f.base, Run: func(ctx context.Context, cmd []string, stdin []byte) ([]byte, []byte, int, error) {
+		r, err := f.Exec(ctx, stdin, cmd...)
+		return r.Stdout, r.Stderr, r.ExitCode, err
+	}}
+}
+
+// Version is the release of GitLab that the running forge says it is.
+func (f *Forge) Version(ctx context.Context) (string, error) {
+	client, err := f.Client(ctx)
+	if err != nil {
+		return "", err
+	}
+	version, _, err := client.Version.GetVersion(gitlab.WithContext(ctx))
+	if err != nil {
+		return "", fmt.Errorf("ask for the forge's version: %w", err)
+	}
+	return version.Version, nil
+}
+
+// IsHeptapod asks the running forge whether it knows Mercurial, by an address
+// of the API that GitLab itself does not have.
+func (f *Forge) IsHeptapod(ctx context.Context) (bool, error) {
+	client, err := f.Client(ctx)
+	if err != nil {
+		return false, err
+	}
+	req, err := client.NewRequest(http.MethodGet, "projects/vcs_type_stats", nil, []gitlab.RequestOptionFunc{gitlab.WithContext(ctx)})
+	if err != nil {
+		return false, err
+	}
+	resp, err := client.Do(req, nil)
+	switch {
+	case resp != nil && resp.StatusCode == http.StatusNotFound:
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("ask whether the forge is Heptapod: %w", err)
+	}
+	return true, nil
+}
+
+func firstWord(cmd []string) string {
+	if len(cmd) == 0 {
+		return "nothing"
+	}
+	return cmd[0]
+}

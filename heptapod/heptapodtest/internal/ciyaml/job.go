@@ -1,0 +1,291 @@
+package ciyaml
+
+import (
+	"slices"
+	"strings"
+)
+
+// jobNode is one visible job of a file, before an event decides about it.
+type jobNode struct {
+	name         string
+	at           place
+	job          Job // what no event changes
+	allowFailure *bool
+	rules        []rule
+	hasRules     bool
+	only, except *filter
+	needs        []need
+	inheritVars  func(key string) bool
+	parallel     int
+	matrix       [][]Variable
+}
+
+// need is one entry of needs, with the place for messages.
+type need struct {
+	Need
+	at     place
+	matrix [][]Variable // only these of a parallel job
+}
+
+var jobKeys = []string{
+	"tags", "script", "image", "services", "start_in", "artifacts", "cache", "dependencies", "before_script", "after_script",
+	"environment", "coverage", "retry", "parallel", "interruptible", "timeout", "release", "id_tokens", "publish", "pages",
+	"manual_confirmation", "run", "hooks", "identity", "extends", "rules", "variables", "inherit", "allow_failure", "when",
+	"needs", "resource_group", "stage", "only", "except", "trigger", "secrets", "inputs", "dast_configuration",
+}
+
+// defaultKeys can stand in default, or, the first of them, on the top level.
+var (
+	globalKeys  = []string{"image", "services", "before_script", "after_script", "cache"}
+	defaultKeys = append(slices.Clone(globalKeys), "artifacts", "hooks", "id_tokens", "interruptible", "retry", "tags", "timeout", "identity")
+)
+
+// unsupported would change what a job can do; leaving them out silently would
+// only fail later, in the job.
+var unsupported = []string{"trigger", "run", "id_tokens", "secrets"}
+
+var unheeded = []string{"coverage", "release", "publish", "pages", "manual_confirmation", "hooks", "identity", "resource_group", "inputs", "dast_configuration"}
+
+// inherited looks a key up in the job, then in what it inherits.
+type inherited struct {
+	own      *value
+	path     string
+	defaults *value // default:
+	root     *value
+	allowed  func(key string) bool
+}
+
+func (i inherited) get(key string) (v *value, path string) {
+	if v := present(i.own, key); v != nil {
+		return v, i.path + ":" + key
+	}
+	if i.own.has(key) && i.own.get(key).kind == kNull || !i.allowed(key) {
+		return nil, ""
+	}
+	if v := present(i.defaults, key); v != nil {
+		return v, "default:" + key
+	}
+	if v := present(i.root, key); v != nil && slices.Contains(globalKeys, key) {
+		return v, key
+	}
+	return nil, ""
+}
+
+func (d *decoder) job(name string, at place, v, root *value) jobNode {
+	path := jobPath(name)
+	n := jobNode{name: name, at: at, job: Job{Name: name, Stage: "test"}}
+	d.known(v, path, jobKeys)
+	for _, key := range unsupported {
+		if u := present(v, key); u != nil {
+			d.errs.add(u.at, "%s:%s is not supported by the embedded forge", path, key)
+		}
+	}
+	for _, key := range unheeded {
+		if present(v, key) != nil {
+			d.ignored(path + ":" + key)
+		}
+	}
+	if present(v, "script") == nil && present(v, "trigger") == nil && present(v, "run") == nil {
+		d.errs.add(at, "jobs %s config should implement the script:, run:, or trigger: keyword", name)
+	}
+	var allowed func(string) bool
+	allowed, n.inheritVars = d.inherit(v.get("inherit"), path+":inherit")
+	in := inherited{v, path, root.get("default"), root, allowed}
+	d.body(&n.job, in)
+	if s := present(v, "stage"); s != nil {
+		n.job.Stage = d.text(s, path+" stage")
+	}
+	n.job.Variables = d.variables(v.get("variables"), path+":variables", false)
+	d.conditions(&n, v, path)
+	if needs := present(v, "needs"); needs != nil {
+		n.needs, n.job.HasNeeds = d.needs(needs, path), true
+	}
+	if deps := present(v, "dependencies"); deps != nil {
+		n.job.Dependencies, n.job.HasDeps = d.strings(deps, path+" dependencies"), true
+	}
+	d.parallel(&n, v.get("parallel"), path+":parallel")
+	switch e := present(v, "environment"); {
+	case e == nil:
+	case e.kind == kMap:
+		n.job.Environment = d.text(e.get("name"), path+":environment name")
+	default:
+		n.job.Environment = d.text(e, path+":environment name")
+	}
+	return n
+}
+
+// body reads the keys that a job can inherit.
+func (d *decoder) body(j *Job, in inherited) {
+	if v, path := in.get("image"); v != nil {
+		image := d.image(v, path, false)
+		j.Image = &image
+	}
+	if v, path := in.get("services"); v != nil {
+		j.Services = d.services(v, path)
+	}
+	if v, path := in.get("before_script"); v != nil {
+		j.Script = d.script(v, path)
+	}
+	if v := present(in.own, "script"); v != nil {
+		own := d.script(v, in.path+":script")
+		j.Script = append(slices.Clip(j.Script), own...)
+		if own != nil && len(own) == 0 {
+			d.errs.add(v.at, "%s:script config can't be blank", in.path)
+		}
+	}
+	if v, path := in.get("after_script"); v != nil {
+		j.AfterScript = d.script(v, path)
+	}
+	if v, path := in.get("cache"); v != nil {
+		j.Cache = d.caches(v, path)
+	}
+	if v, path := in.get("artifacts"); v != nil {
+		j.Artifacts = d.artifacts(v, path)
+	}
+	if v, path := in.get("tags"); v != nil {
+		j.Tags = d.strings(v, path)
+	}
+	if v, path := in.get("interruptible"); v != nil {
+		j.Interrupt = d.boolean(v, path+" config")
+	}
+	if v, path := in.get("timeout"); v != nil {
+		j.TimeoutSecs = d.duration(v, strings.TrimSuffix(path, ":timeout")+" timeout")
+	}
+	if v, path := in.get("retry"); v != nil {
+		d.retry(j, v, path)
+	}
+}
+
+func (d *decoder) retry(j *Job, v *value, path string) {
+	if v.kind != kMap {
+		j.RetryMax = d.integer(v, path+" config", 0, 2)
+		return
+	}
+	d.known(v, path, []string{"max", "when", "exit_codes"})
+	if m := present(v, "max"); m != nil {
+		j.RetryMax = d.integer(m, path+" max", 0, 2)
+	}
+	j.RetryWhen = d.strings(v.get("when"), path+" when")
+	j.RetryExitCodes = d.exitCodes(v.get("exit_codes"), path+" exit codes")
+}
+
+func (d *decoder) exitCodes(v *value, path string) []int {
+	if v == nil || v.kind == kNull {
+		return nil
+	}
+	items := []*value{v}
+	if v.kind == kList {
+		items = v.items
+	}
+	var codes []int
+	for _, i := range items {
+		codes = append(codes, d.integer(i, path, 0, 255))
+	}
+	return codes
+}
+
+// inherit reads which defaults and which global variables reach a job.
+func (d *decoder) inherit(v *value, path string) (defaults, variables func(string) bool) {
+	every := func(string) bool { return true }
+	one := func(key string) func(string) bool {
+		switch f := present(v, key); {
+		case f == nil:
+			return every
+		case f.kind == kBool:
+			return func(string) bool { return f.text == "true" }
+		default:
+			list := d.strings(f, path+":"+key)
+			return func(s string) bool { return slices.Contains(list, s) }
+		}
+	}
+	if v == nil || v.kind == kNull {
+		return every, every
+	}
+	if v.kind != kMap {
+		d.errs.add(v.at, "%s config should be a hash", path)
+		return every, every
+	}
+	d.known(v, path, []string{"default", "variables"})
+	return one("default"), one("variables")
+}
+
+// conditions reads what decides whether and how a job runs.
+func (d *decoder) conditions(n *jobNode, v *value, path string) {
+	n.job.When = d.oneOf(v.get("when"), path+" when", []string{"on_success", "on_failure", "always", "manual", "delayed"})
+	if s := present(v, "start_in"); s != nil {
+		n.job.StartInSecs = d.duration(s, path+" start in")
+		if n.job.When != "delayed" {
+			d.errs.add(s.at, "%s start in must be blank", path)
+		}
+	} else if n.job.When == "delayed" {
+		d.errs.add(v.get("when").at, "%s start in should be a duration", path)
+	}
+	switch a := present(v, "allow_failure"); {
+	case a == nil:
+	case a.kind == kMap:
+		d.known(a, path+":allow_failure", []string{"exit_codes"})
+		n.job.AllowExitCodes = d.exitCodes(a.get("exit_codes"), path+":allow_failure exit codes")
+		b := false
+		n.allowFailure = &b
+	default:
+		b := d.boolean(a, path+" allow failure")
+		n.allowFailure = &b
+	}
+	if r := v.get("rules"); r != nil && r.kind != kNull {
+		n.rules, n.hasRules = d.rules(r, path, ruleOfJob), true
+		for _, key := range []string{"only", "except"} {
+			if f := present(v, key); f != nil {
+				d.errs.add(f.at, "%s config key may not be used with `rules`: %s", path, key)
+			}
+		}
+		return
+	}
+	if f := present(v, "only"); f != nil {
+		n.only = d.filter(f, path+":only")
+	}
+	if f := present(v, "except"); f != nil {
+		n.except = d.filter(f, path+":except")
+	}
+}
+
+// needs reads the needs of a job or of a rule; path is the job's or the rule's.
+func (d *decoder) needs(v *value, path string) []need {
+	if v.kind != kList {
+		d.errs.add(v.at, "%s:needs config can only be a hash or an array", path)
+		return nil
+	}
+	list := []need{}
+	for _, i := range flatten(v, 0) {
+		n := need{Need: Need{Artifacts: true}, at: i.at}
+		if s, ok := i.str(); ok {
+			n.Job = s
+			list = append(list, n)
+			continue
+		}
+		if i.kind != kMap {
+			d.errs.add(i.at, "%s:needs:need has an unsupported type", path)
+			continue
+		}
+		d.known(i, path+":needs:need", []string{"job", "artifacts", "optional", "parallel", "pipeline", "project", "ref"})
+		for _, key := range []string{"pipeline", "project"} {
+			if f := i.get(key); f != nil {
+				d.errs.add(f.at, "%s:needs:need %s is not supported by the embedded forge", path, key)
+			}
+		}
+		n.Job = d.text(i.get("job"), path+":needs:need job")
+		if n.Job == "" {
+			d.errs.add(i.at, "%s:needs:need job can't be blank", path)
+		}
+		if a := present(i, "artifacts"); a != nil {
+			n.Artifacts = d.boolean(a, path+":needs:need artifacts")
+		}
+		if o := present(i, "optional"); o != nil {
+			n.Optional = d.boolean(o, path+":needs:need optional")
+		}
+		if p := present(i, "parallel"); p != nil {
+			n.matrix = d.matrix(p.get("matrix"), path+":needs:need:parallel")
+		}
+		list = append(list, n)
+	}
+	return list
+}

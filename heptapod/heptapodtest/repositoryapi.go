@@ -1,0 +1,177 @@
+package heptapodtest
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/registrytoken"
+	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/store"
+)
+
+// What the API tells of container repositories it asks the registry for, as
+// GitLab does with file metadata. Repositories have numbers made from their
+// paths.
+
+// manifestKinds are the manifests that the forge can read.
+const manifestKinds = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, " +
+	"application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+
+func repositoryID(path string) int64 { return int64(crc32.ChecksumIEEE([]byte(path))) }
+
+// askRegistry sends a GET for a path below /v2/ with the forge's own rights.
+// What the registry does not have is a nil answer.
+func (s *Server) askRegistry(ctx context.Context, scope registrytoken.Scope, path string, into any) (http.Header, error) {
+	key, err := s.registryKey()
+	if err != nil {
+		return nil, err
+	}
+	token, err := key.Sign(registrytoken.Grant{
+		Issuer: s.cfg.RegistryIssuer, Service: registryService, Access: []registrytoken.Scope{scope}, Now: s.now(), Life: time.Minute,
+	})
+	if err != nil {
+		return nil, err
+	}
+	base := strings.TrimRight(cmp.Or(s.cfg.RegistryAPIURL, s.registry.get()), "/")
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v2/"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Accept", manifestKinds)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask registry: %w", err)
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return resp.Header, json.NewDecoder(io.LimitReader(resp.Body, bodyLimit)).Decode(into)
+	case http.StatusNotFound:
+		return nil, nil
+	}
+	return nil, fmt.Errorf("ask registry for %s: %s", path, resp.Status)
+}
+
+func pullScope(path string) registrytoken.Scope {
+	return registrytoken.Scope{Type: "repository", Name: path, Actions: []string{"pull"}}
+}
+
+// repositories are the paths of a project's repositories: its own and those below.
+func (s *Server) repositories(c *call) (*store.Project, []string, error) {
+	var p *store.Project
+	err := c.view(func(tx *store.Tx) (err error) {
+		p, err = c.project(tx, store.Reporter)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.registry.get() == "" {
+		return nil, nil, notFound("")
+	}
+	var catalog struct{ Repositories []string }
+	everything := registrytoken.Scope{Type: "registry", Name: "catalog", Actions: []string{"*"}}
+	if _, err := s.askRegistry(c.r.Context(), everything, "_catalog?n=1000", &catalog); err != nil {
+		return nil, nil, err
+	}
+	own := strings.ToLower(p.Path)
+	paths := slices.DeleteFunc(catalog.Repositories, func(path string) bool {
+		return path != own && !strings.HasPrefix(path, own+"/")
+	})
+	return p, paths, nil
+}
+
+func (s *Server) listRepositories(c *call) error {
+	p, paths, err := s.repositories(c)
+	if err != nil {
+		return err
+	}
+	out := []map[string]any{}
+	for _, path := range page(c, paths) {
+		out = append(out, map[string]any{
+			"id": repositoryID(path), "name": strings.TrimPrefix(strings.TrimPrefix(path, strings.ToLower(p.Path)), "/"), "path": path,
+			"project_id": p.ID, "location": s.registryHost() + "/" + path, "created_at": p.CreatedAt, "status": nil,
+		})
+	}
+	return c.json(http.StatusOK, out)
+}
+
+// repository is the path of the repository that the request names by number.
+func (s *Server) repository(c *call) (string, error) {
+	_, paths, err := s.repositories(c)
+	if err != nil {
+		return "", err
+	}
+	for _, path := range paths {
+		if repositoryID(path) == c.id("repository") {
+			return path, nil
+		}
+	}
+	return "", notFound("Repository")
+}
+
+func (s *Server) shownImageTag(path, tag string) map[string]any {
+	return map[string]any{"name": tag, "path": path + ":" + tag, "location": s.registryHost() + "/" + path + ":" + tag}
+}
+
+func (s *Server) listImageTags(c *call) error {
+	path, err := s.repository(c)
+	if err != nil {
+		return err
+	}
+	var list struct{ Tags []string }
+	if _, err := s.askRegistry(c.r.Context(), pullScope(path), path+"/tags/list", &list); err != nil {
+		return err
+	}
+	out := []map[string]any{}
+	for _, tag := range page(c, list.Tags) {
+		out = append(out, s.shownImageTag(path, tag))
+	}
+	return c.json(http.StatusOK, out)
+}
+
+func (s *Server) getImageTag(c *call) error {
+	path, err := s.repository(c)
+	if err != nil {
+		return err
+	}
+	type part struct {
+		Digest string
+		Size   int64
+	}
+	var manifest struct {
+		Config part
+		Layers []part
+	}
+	tag := c.r.PathValue("tag")
+	header, err := s.askRegistry(c.r.Context(), pullScope(path), path+"/manifests/"+tag, &manifest)
+	if err != nil {
+		return err
+	}
+	if header == nil {
+		return notFound("Tag")
+	}
+	out := s.shownImageTag(path, tag)
+	out["digest"], out["total_size"], out["created_at"] = header.Get("Docker-Content-Digest"), nil, nil
+	if manifest.Config.Digest != "" { // an index has neither size nor age
+		size := manifest.Config.Size
+		for _, l := range manifest.Layers {
+			size += l.Size
+		}
+		out["total_size"], out["revision"] = size, strings.TrimPrefix(manifest.Config.Digest, "sha256:")
+		var config struct{ Created *time.Time }
+		if _, err := s.askRegistry(c.r.Context(), pullScope(path), path+"/blobs/"+manifest.Config.Digest, &config); err != nil {
+			return err
+		}
+		out["created_at"] = config.Created
+	}
+	return c.json(http.StatusOK, out)
+}

@@ -1,0 +1,197 @@
+package heptapod
+
+import (
+	"encoding/pem"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/heptaup/hepta/internal/converge"
+)
+
+// Service is the forge's short name inside a stack: its resource is
+// "container:heptapod", and its alias on the network.
+const Service = "heptapod"
+
+// The forge's files below the data directory.
+const (
+	FileGitlabRB     = "heptapod/config/gitlab.rb"
+	FileRootPassword = "heptapod/config/hepta/root_password"
+	FileToken        = "heptapod/config/hepta/api_token"
+
+	fileReadme       = "heptapod/config/hepta/README"
+	fileSMTPPassword = "heptapod/config/hepta/smtp_password"
+	fileRegistryCert = "heptapod/config/ssl/hepta-registry.crt"
+	fileRegistryKey  = "heptapod/config/ssl/hepta-registry.key"
+)
+
+const reconfigureTimeout = 15 * time.Minute
+
+// Resources is the forge as a part of a stack: its container, its files and
+// the tasks that come with them.
+func (f *Forge) Resources() (converge.Stack, error) {
+	files, err := f.files()
+	if err != nil {
+		return converge.Stack{}, err
+	}
+	return converge.Stack{
+		Name:       f.cfg.Stack,
+		Data:       f.cfg.Data,
+		Networks:   []converge.Network{{Name: f.cfg.Network}},
+		Files:      files,
+		Containers: []converge.Container{f.container()},
+		Decide:     []func(*converge.Observed) ([]converge.Task, error){f.decideData, f.decideToken, f.decideTokenLife},
+	}, nil
+}
+
+func (f *Forge) container() converge.Container {
+	cfg := f.cfg
+	boot := time.Duration(cfg.BootMinutes) * time.Minute
+	c := converge.Container{
+		Service:  Service,
+		Name:     f.ContainerName(),
+		Image:    cfg.Image,
+		Hostname: cfg.Host,
+		Env:      f.env(),
+		Labels:   maps.Clone(cfg.Labels),
+		Mounts: []converge.Mount{
+			{Source: "heptapod/config", Target: configDir, Kind: converge.Data},
+			{Source: "heptapod/logs", Target: "/var/log/gitlab", Kind: converge.Data},
+			{Source: "heptapod/data", Target: "/var/opt/gitlab", Kind: converge.Data},
+		},
+		Networks: []converge.Attachment{{Network: cfg.Network, Aliases: []string{Service}}},
+		Ports:    f.ports(),
+
+		ShmSize:     cfg.ShmSize,
+		NoFile:      cfg.OpenFiles,
+		Memory:      cfg.Memory,
+		Restart:     "unless-stopped",
+		StopTimeout: 2 * time.Minute,
+		Health: &converge.Health{
+			Test:          []string{"CMD", "/opt/gitlab/bin/gitlab-healthcheck", "--fail", "--max-time", "10"},
+			Interval:      10 * time.Second,
+			Timeout:       30 * time.Second,
+			StartPeriod:   boot,
+			StartInterval: 3 * time.Second,
+			Retries:       5,
+		},
+		LogMaxSize:  "20m",
+		LogMaxFiles: 5,
+		Ready:       converge.Ready{Timeout: boot, Phase: Phase, Check: f.ready},
+		Hide:        rubyValues(cfg.Ruby),
+	}
+	for _, ref := range cfg.After {
+		c.After = append(c.After, converge.Ref(ref))
+	}
+	return c
+}
+
+// env is the further environment, sorted. Settings belong into gitlab.rb,
+// which has the last word over GITLAB_OMNIBUS_CONFIG.
+func (f *Forge) env() []string {
+	vars := maps.Clone(f.cfg.Env)
+	if f.cfg.RootEmail != "" {
+		if vars == nil {
+			vars = map[string]string{}
+		}
+		vars["GITLAB_ROOT_EMAIL"] = f.cfg.RootEmail
+	}
+	var env []string
+	for _, key := range slices.Sorted(maps.Keys(vars)) {
+		env = append(env, key+"="+vars[key])
+	}
+	return env
+}
+
+func (f *Forge) ports() []converge.Port {
+	var ports []converge.Port
+	if !f.cfg.SSH.Off && !f.cfg.SSH.ViaProxy {
+		ports = append(ports, converge.Port{Host: f.cfg.SSH.Port, Container: 22})
+	}
+	if f.cfg.Registry != nil && f.cfg.Registry.Port != 0 {
+		ports = append(ports, converge.Port{Host: f.cfg.Registry.Port, Container: f.cfg.Registry.Port})
+	}
+	for _, port := range f.cfg.Ports {
+		ports = append(ports, converge.Port{Host: port, Container: port})
+	}
+	return ports
+}
+
+// readme comes first of all files: its mode makes the directories above it
+// passable, which programs of the image need that are not root.
+const readme = `What hepta keeps for the forge.
+
+root_password  the password of root at the first boot
+api_token      an API token of an administrator, replaced before it ends
+smtp_password  the password for the mail relay, read by ../gitlab.rb
+`
+
+// certificates are those in a PEM file that everybody may read, also where the
+// file of who gave it has the key as well.
+func certificates(bundle []byte) []byte {
+	var out []byte
+	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			out = append(out, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})...)
+		}
+	}
+	return out
+}
+
+// files are written before the container starts. What gitlab.rb reads comes
+// before it.
+func (f *Forge) files() ([]converge.File, error) {
+	gitlabRB, err := GitlabRB(f.cfg)
+	if err != nil {
+		return nil, err
+	}
+	reconfigure := &converge.Apply{Service: Service, Cmd: []string{"gitlab-ctl", "reconfigure"}, Timeout: reconfigureTimeout}
+	main := converge.File{
+		Path: FileGitlabRB, Mode: 0o600, Content: []byte(gitlabRB), Apply: reconfigure,
+		// Own lines may hold anything, passwords included.
+		Secret: f.cfg.Ruby != "",
+	}
+	files := []converge.File{{
+		Path: fileReadme, Mode: 0o644, Content: []byte(readme),
+	}, {
+		Path: FileRootPassword, Mode: 0o600, Secret: true,
+		// What is there stays: it is the password of the first boot.
+		Merge: func(_ *converge.Observed, current []byte) ([]byte, error) {
+			if len(current) > 0 {
+				return current, nil
+			}
+			return []byte(f.password() + "\n"), nil
+		},
+	}, {
+		// Made empty and filled by the task of RefToken.
+		Path: FileToken, Mode: 0o600, Secret: true,
+		Merge: func(_ *converge.Observed, current []byte) ([]byte, error) { return current, nil },
+	}}
+	if m := f.cfg.SMTP; m != nil && !m.Password.Empty() {
+		files = append(files, converge.File{
+			Path: fileSMTPPassword, Mode: 0o600, Secret: true,
+			Content: []byte(m.Password.Reveal() + "\n"), Apply: reconfigure,
+		})
+	}
+	if r := f.cfg.Registry; r != nil && r.ownTLS() {
+		reload := &converge.Apply{Service: Service, Cmd: []string{"gitlab-ctl", "hup", "nginx"}, Timeout: time.Minute}
+		files = append(files,
+			converge.File{Path: fileRegistryCert, Mode: 0o644, Content: certificates(r.Certificate), Apply: reload},
+			converge.File{Path: fileRegistryKey, Mode: 0o600, Secret: true, Content: r.Key, Apply: reload},
+		)
+	}
+	if f.tokenMinutes() != 0 {
+		// Filled by the task that sets the number in the forge.
+		files = append(files, converge.File{
+			Path: fileTokenMinutes, Mode: 0o644,
+			Merge: func(_ *converge.Observed, current []byte) ([]byte, error) { return current, nil },
+		})
+	}
+	for i, file := range files {
+		if file.Path != fileReadme {
+			files[i].After = []converge.Ref{"file:" + fileReadme}
+		}
+		main.After = append(main.After, converge.Ref("file:"+file.Path))
+	}
+	return append(files, main), nil
+}

@@ -1,0 +1,81 @@
+package heptapod
+
+import (
+	"context"
+	"strings"
+
+	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/engine"
+	"github.com/heptaup/hepta/internal/fault"
+)
+
+// Plan looks at the Docker host and says what Up would do.
+func (f *Forge) Plan(ctx context.Context) (*converge.Plan, error) {
+	s, e, err := f.alone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return e.Plan(ctx, s)
+}
+
+// Up makes the Docker host run the forge, waits until it serves, and makes an
+// API token when there is none that will last. It brings up the forge and
+// nothing else: where a stack has other services too, it refuses, and the
+// whole stack has to be brought up instead. What was done is returned even
+// when it ends with an error.
+func (f *Forge) Up(ctx context.Context) (*converge.Plan, error) {
+	s, e, err := f.alone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return e.Up(ctx, s, engine.UpOptions{})
+}
+
+// Down stops and removes the forge's container, and the network where it was
+// made for the stack. The data directory stays as it is. Like Up it refuses
+// where the stack has other services.
+func (f *Forge) Down(ctx context.Context) (*converge.Plan, error) {
+	s, e, err := f.alone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o, err := e.Observe(ctx, &converge.Stack{Name: f.cfg.Stack, Data: f.cfg.Data})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.refuseCompany(o); err != nil {
+		return nil, err
+	}
+	return e.Down(ctx, s, engine.DownOptions{})
+}
+
+// alone is the stack that holds the forge only, and the Engine for it.
+func (f *Forge) alone(ctx context.Context) (*converge.Stack, *engine.Engine, error) {
+	s, err := f.Resources()
+	if err != nil {
+		return nil, nil, err
+	}
+	s.Decide = append(s.Decide, f.refuseCompany)
+	e, err := f.engine(ctx)
+	return &s, e, err
+}
+
+// refuseCompany keeps the containers of a larger stack from being taken for
+// ones that are no longer wanted.
+func (f *Forge) refuseCompany(o *converge.Observed) ([]converge.Task, error) {
+	var others []string
+	for _, c := range o.Containers {
+		service := c.Labels[converge.LabelService]
+		if c.Labels[converge.LabelStack] == f.cfg.Stack && service != "" && service != Service {
+			others = append(others, c.Name)
+		}
+	}
+	if len(others) == 0 {
+		return nil, nil
+	}
+	return nil, &fault.Error{
+		Op: "plan", What: f.ContainerName() + " alone",
+		Why:    "the stack " + f.cfg.Stack + " has more in it: " + strings.Join(others, ", "),
+		Remedy: "Work on the whole stack, or give the forge a stack of its own.",
+	}
+}

@@ -1,0 +1,326 @@
+package integration
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/volume"
+	"github.com/docker/docker/client"
+	"github.com/docker/docker/pkg/stdcopy"
+	gitlab "gitlab.com/gitlab-org/api/client-go"
+
+	"github.com/heptaup/hepta"
+	"github.com/heptaup/hepta/integration/images"
+	"github.com/heptaup/hepta/runner"
+)
+
+// A job that says which daemon it works with, what it finds there, and what a
+// step of its build came to that gives another result each time it is run. It
+// leaves a container, a volume and a network, and with EXTRA does more.
+const cachedYAML = `build:
+  image: docker:26
+  tags: [cached]
+  services: ["docker:26-dind"]
+  script:
+    - echo "daemon $(docker info --format '{{.ID}}')"
+    - echo "found $(docker ps -aq | wc -l) containers, $(docker volume ls -q | wc -l) volumes, $(docker network ls -q | wc -l) networks"
+    - echo "takes $(du -sm /var/lib/docker | cut -f 1) MiB"
+    - cp /bin/busybox .
+    - docker build -q -t app .
+    - echo "built $(docker run --name left app cat /made)"
+    - docker volume create left
+    - docker network create left
+    - eval "$EXTRA"
+`
+
+const cachedDockerfile = `FROM scratch
+COPY busybox /bin/busybox
+COPY busybox /bin/sh
+COPY busybox /bin/cat
+RUN cat /proc/sys/kernel/random/uuid >/made
+`
+
+// The same by buildah.
+const cachedRootlessYAML = `build:
+  image: quay.io/buildah/stable:latest
+  tags: [cached-rootless]
+  script:
+    - echo "daemon $(buildah info --format '{{.store.GraphDriverName}}')"
+    - echo "found $(buildah containers -q | wc -l) containers"
+    - echo "takes $(du -sm /var/lib/containers | cut -f 1) MiB"
+    - cp /bin/busybox .
+    - buildah bud -q --isolation chroot -t app .
+    - echo "built $(buildah images -q --no-trunc app)"
+    - buildah from app
+    - eval "$EXTRA"
+`
+
+// cachedLab is the lab with two more runners, which keep what was built.
+func (s *site) cachedLab(t *testing.T) *hepta.Stack {
+	t.Helper()
+	return s.lab(t, func(c *hepta.Config) {
+		c.Runners = append(c.Runners, hepta.Runner{Name: "cached", Mode: "dind", Tags: []string{"cached"}, Concurrent: 2,
+			Image: "docker:26", BuildCache: runner.MinBuildCache, Docker: map[string]any{"pull_policy": "if-not-present"}},
+			hepta.Runner{Name: "cached-rootless", Mode: "rootless", Tags: []string{"cached-rootless"},
+				BuildCache: runner.MinBuildCache, Docker: map[string]any{"pull_policy": "if-not-present"}})
+	})
+}
+
+// told is what a job of cachedYAML said.
+type told struct{ daemon, found, built, takes string }
+
+var cachedLines = regexp.MustCompile(`(?m)^(daemon|found|built|takes) (.*?)\r?$`)
+
+// hear waits for the only job of a pipeline to end, which has to be well, and
+// gives what it said.
+func (p *project) hear(t *testing.T, pipeline int64) (said told) {
+	t.Helper()
+	p.listen(t, pipeline, func(j *gitlab.Job, lines int) bool {
+		if j.Status == "failed" || j.Status == "canceled" || j.Status == "success" && lines != 4 {
+			t.Fatalf("the job ended as %s and said %d lines", j.Status, lines)
+		}
+		return j.Status == "success"
+	}, &said)
+	return said
+}
+
+// listen reads what the only job of a pipeline says until that is enough.
+func (p *project) listen(t *testing.T, pipeline int64, enough func(j *gitlab.Job, lines int) bool, said *told) {
+	t.Helper()
+	eventually(t, 8*time.Minute, fmt.Sprintf("the job of pipeline %d of %s", pipeline, p.Path), func() bool {
+		list, _, err := p.api.Jobs.ListPipelineJobs(p.Path, pipeline, nil, gitlab.WithContext(t.Context()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(list) == 0 {
+			return false
+		}
+		got := map[string]string{}
+		for _, m := range cachedLines.FindAllStringSubmatch(p.trace(t.Context(), list[0]), -1) {
+			got[m[1]] = m[2]
+		}
+		*said = told{got["daemon"], got["found"], got["built"], got["takes"]}
+		return enough(list[0], len(got))
+	})
+}
+
+// again starts the project's pipeline once more and gives its number.
+func (p *project) again(t *testing.T, extra string) int64 {
+	t.Helper()
+	made, _, err := p.api.Pipelines.CreatePipeline(p.Path, &gitlab.CreatePipelineOptions{
+		Ref: gitlab.Ptr("main"), Variables: &[]*gitlab.PipelineVariableOptions{{Key: gitlab.Ptr("EXTRA"), Value: gitlab.Ptr(extra)}}}, gitlab.WithContext(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int64(made.ID)
+}
+
+// pushed pushes the project's files and gives what its first job said.
+func (p *project) pushed(t *testing.T, files map[string]string) told {
+	t.Helper()
+	p.push(t, https, files)
+	var id int64
+	eventually(t, time.Minute, p.Path+" has a pipeline", func() bool {
+		list, _, err := p.api.Pipelines.ListProjectPipelines(p.Path, nil, gitlab.WithContext(t.Context()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(list) == 0 {
+			return false
+		}
+		id = int64(list[0].ID)
+		return true
+	})
+	return p.hear(t, id)
+}
+
+// What a job has built is there for the next one of its project and slot, and
+// for nobody else: not for another project, not for a job beside it. What a
+// job leaves running or lying about is not there, the size is kept to, and a
+// directory that is broken costs its content and nothing more.
+func TestBuildCache(t *testing.T) {
+	s := onSite(t)
+	stack := s.cachedLab(t)
+	files := map[string]string{".gitlab-ci.yml": cachedYAML, "Dockerfile": cachedDockerfile}
+	one := s.project(t, stack, "cached-one", git)
+	first := one.pushed(t, files)
+
+	next := one.hear(t, one.again(t, ""))
+	if next.daemon != first.daemon || next.built != first.built {
+		t.Errorf("nothing was kept: %+v, then %+v", first, next)
+	}
+	if next.found != "0 containers, 0 volumes, 3 networks" {
+		t.Errorf("a job found what the one before it has left: %s", next.found)
+	}
+
+	other := s.project(t, stack, "cached-other", git)
+	if got := other.pushed(t, files); got.daemon == first.daemon || got.built == first.built {
+		t.Errorf("another project works with the same directory: %+v and %+v", first, got)
+	}
+
+	// The first of two jobs goes on until the second is done.
+	var long told
+	a := one.again(t, "sleep 3600")
+	one.listen(t, a, func(_ *gitlab.Job, lines int) bool { return lines == 4 }, &long)
+	if beside := one.hear(t, one.again(t, "")); beside.daemon == long.daemon || beside.built == long.built {
+		t.Errorf("two jobs at once share a directory: %+v and %+v", long, beside)
+	}
+	if _, _, err := one.api.Pipelines.CancelPipelineBuild(one.Path, a, gitlab.WithContext(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	one.listen(t, a, func(j *gitlab.Job, _ int) bool { return j.Status == "canceled" }, &long)
+	if long.built != first.built {
+		t.Errorf("with a second job beside it nothing was kept: %+v, then %+v", first, long)
+	}
+
+	const grow = `printf 'FROM app\nRUN busybox dd if=/dev/zero of=/big bs=1M count=1100\n' | docker build -q -t big -`
+	one.hear(t, one.again(t, grow))
+	const spoil = `echo broken | tee /var/lib/docker/0/volumes/metadata.db /var/lib/docker/0/buildkit/cache.db /var/lib/docker/0/buildkit/metadata_v2.db`
+	small := one.hear(t, one.again(t, spoil))
+	var mib int
+	if _, err := fmt.Sscan(small.takes, &mib); err != nil || mib >= runner.MinBuildCache>>20 {
+		t.Errorf("a job began with %s, the limit is %d MiB", small.takes, runner.MinBuildCache>>20)
+	}
+	if small.built != first.built {
+		t.Errorf("what was used most lately went, too: %+v, then %+v", first, small)
+	}
+	if got := one.hear(t, one.again(t, "")); got.built == first.built {
+		t.Error("the directory was not broken, so nothing shows that a broken one is survived")
+	}
+}
+
+// Jobs without privileges keep what they have built in the same way, on a
+// driver that copies nothing.
+func TestBuildCacheRootless(t *testing.T) {
+	s := onSite(t)
+	if err := images.Copy(t.Context(), outer.docker, s.docker, refs(images.Buildah)...); err != nil {
+		t.Fatal(err)
+	}
+	stack := s.cachedLab(t)
+	files := map[string]string{".gitlab-ci.yml": cachedRootlessYAML, "Dockerfile": cachedDockerfile}
+	one := s.project(t, stack, "rootless-one", git)
+	first := one.pushed(t, files)
+	if first.daemon != "overlay" {
+		t.Errorf("the driver is %s", first.daemon)
+	}
+	next := one.hear(t, one.again(t, `dd if=/dev/zero of=/var/lib/containers/big bs=1M count=1100`))
+	if next.built != first.built {
+		t.Errorf("nothing was kept: %+v, then %+v", first, next)
+	}
+	if next.found != "0 containers" {
+		t.Errorf("a job found what the one before it has left: %s", next.found)
+	}
+	other := s.project(t, stack, "rootless-other", git)
+	if got := other.pushed(t, files); got.built == first.built {
+		t.Errorf("another project works with the same directory: %+v and %+v", first, got)
+	}
+	small := one.hear(t, one.again(t, `echo broken | tee /var/lib/containers/storage/overlay-layers/layers.json /var/lib/containers/storage/overlay-images/images.json`))
+	var mib int
+	if _, err := fmt.Sscan(small.takes, &mib); err != nil || mib >= runner.MinBuildCache>>20 {
+		t.Errorf("a job began with %s, the limit is %d MiB", small.takes, runner.MinBuildCache>>20)
+	}
+	if got := one.hear(t, one.again(t, "")); got.built == small.built || got.daemon != "overlay" {
+		t.Errorf("the directory was not broken, or is given up: %+v, then %+v", small, got)
+	}
+}
+
+// A daemon that was left running, as when its runner is killed, keeps its
+// directory; the next job gets another one.
+func TestBuildCacheIsOfOneDaemon(t *testing.T) {
+	ctx := t.Context()
+	docker := onSite(t).docker
+	program, err := os.ReadFile("../runner/buildcache_dockerd.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, err := docker.VolumeCreate(ctx, volume.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := docker.VolumeRemove(context.Background(), kept.Name, true); err != nil {
+			t.Error(err)
+		}
+	})
+	start := func() (id, log string) {
+		id = dockerd(t, docker, string(program), kept.Name)
+		eventually(t, 3*time.Minute, "the daemon listens", func() bool {
+			log = said(t, docker, id)
+			return strings.Contains(log, "API listen on /var/run/docker.sock")
+		})
+		return id, log
+	}
+	const taken = "another daemon still works in directory 0"
+	first, log := start()
+	if strings.Contains(log, taken) {
+		t.Errorf("the first daemon found another one:\n%s", log)
+	}
+	if _, log = start(); !strings.Contains(log, taken) {
+		t.Errorf("the second daemon did not see the first one:\n%s", log)
+	}
+	if err := docker.ContainerKill(ctx, first, "KILL"); err != nil {
+		t.Fatal(err)
+	}
+	if _, log = start(); strings.Contains(log, taken) {
+		t.Errorf("the directory of a daemon that was killed is not free:\n%s", log)
+	}
+}
+
+// dockerd starts a daemon on a volume as a runner does.
+func dockerd(t *testing.T, docker client.APIClient, program, volume string) (id string) {
+	t.Helper()
+	ctx := t.Context()
+	made, err := docker.ContainerCreate(ctx,
+		&container.Config{Image: "docker:26-dind", Env: []string{"DOCKER_TLS_CERTDIR=", fmt.Sprintf("HEPTA_BUILD_CACHE=%d", runner.MinBuildCache)}},
+		&container.HostConfig{Privileged: true, Binds: []string{volume + ":/var/lib/docker"}}, nil, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := docker.ContainerRemove(context.Background(), made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
+			t.Error(err)
+		}
+	})
+	var pack bytes.Buffer
+	w := tar.NewWriter(&pack)
+	if err := w.WriteHeader(&tar.Header{Name: "usr/local/sbin/dockerd", Mode: 0o755, Size: int64(len(program))}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, program); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := docker.CopyToContainer(ctx, made.ID, "/", &pack, container.CopyToContainerOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := docker.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return made.ID
+}
+
+// said is everything that a container has printed.
+func said(t *testing.T, docker client.APIClient, id string) string {
+	t.Helper()
+	logs, err := docker.ContainerLogs(t.Context(), id, container.LogsOptions{ShowStdout: true, ShowStderr: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logs.Close()
+	var out bytes.Buffer
+	if _, err := stdcopy.StdCopy(&out, &out, logs); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}

@@ -1,0 +1,196 @@
+package faults
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/build"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
+	"github.com/docker/docker/pkg/stdcopy"
+
+	"github.com/heptaup/hepta/integration/images"
+	"github.com/heptaup/hepta/internal/sandbox"
+)
+
+// ground is a bare Docker host whose Engine answers on a port, with images of
+// the double.
+type ground struct {
+	box    *sandbox.Sandbox
+	docker *client.Client
+	engine string // host:port
+}
+
+const enginePort = 2375
+
+func newGround(t testing.TB) *ground {
+	t.Helper()
+	// The port stays the same when the sandbox is started again.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	box, slow := outer.Inside(t, sandbox.Config{
+		Publish: []sandbox.Port{{HostIP: "127.0.0.1", Host: port, Container: enginePort}},
+		Args:    []string{fmt.Sprintf("--host=tcp://0.0.0.0:%d", enginePort), "--tls=false"},
+	}, images.Small)
+	g := &ground{box: box, engine: l.Addr().String()}
+	if g.docker, err = client.NewClientWithOpts(client.WithHost("tcp://"+g.engine), client.WithAPIVersionNegotiation()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { g.docker.Close() })
+	small := outer.Refs[images.Small].Local
+	for _, name := range []string{traefikImage, heptapodImage} {
+		for release := range 2 {
+			buildDouble(t, slow, small, name, release)
+		}
+	}
+	return g
+}
+
+const (
+	traefikImage  = "double/traefik:v3.6."
+	heptapodImage = "double/heptapod:17.8."
+)
+
+// buildDouble makes an image of the double. Releases differ in a label only.
+func buildDouble(t testing.TB, docker *client.Client, base, name string, release int) {
+	t.Helper()
+	// Traefik's image has the program as its entrypoint, the forge's a command.
+	start := `ENTRYPOINT ["traefik"]`
+	if name == heptapodImage {
+		start = `CMD ["/assets/init-container"]`
+	}
+	tag := fmt.Sprint(name, 12+release)
+	var context bytes.Buffer
+	w := tar.NewWriter(&context)
+	put := func(head tar.Header, content []byte) {
+		head.Size = int64(len(content))
+		if err := w.WriteHeader(&head); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(tar.Header{Name: "Dockerfile", Mode: 0o644}, fmt.Appendf(nil, "FROM %s\nLABEL release=%d\nCOPY root/ /\n%s\n", base, release, start))
+	program, err := os.ReadFile(outer.double)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(tar.Header{Name: "root/usr/bin/double", Mode: 0o755}, program)
+	for _, link := range []string{"usr/bin/traefik", "usr/bin/curl", "usr/bin/gitlab-ctl", "usr/bin/gitlab-rails", "usr/bin/gitlab-runner",
+		"opt/gitlab/bin/gitlab-healthcheck", "assets/init-container"} {
+		put(tar.Header{Name: "root/" + link, Typeflag: tar.TypeSymlink, Linkname: "/usr/bin/double"}, nil)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	made, err := docker.ImageBuild(t.Context(), &context, build.ImageBuildOptions{Tags: []string{tag}, Version: build.BuilderV1, Remove: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer made.Body.Close()
+	for d := json.NewDecoder(made.Body); ; {
+		var line struct{ Error string }
+		if err := d.Decode(&line); err == io.EOF {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if line.Error != "" {
+			t.Fatalf("build %s: %s", tag, line.Error)
+		}
+	}
+}
+
+// shell runs a script on the Docker host.
+func (g *ground) shell(t testing.TB, script string) string {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	made, err := outer.Docker.ContainerExecCreate(ctx, g.box.ID, container.ExecOptions{Cmd: []string{"sh", "-c", script}, AttachStdout: true, AttachStderr: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := outer.Docker.ContainerExecAttach(ctx, made.ID, container.ExecAttachOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var out bytes.Buffer
+	if _, err := stdcopy.StdCopy(&out, &out, conn.Reader); err != nil {
+		t.Fatal(err)
+	}
+	seen, err := outer.Docker.ContainerExecInspect(ctx, made.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen.ExitCode != 0 {
+		t.Fatalf("on the Docker host: %s\nexit code %d\n%s", script, seen.ExitCode, out.String())
+	}
+	return out.String()
+}
+
+// entry is a file or directory on the Docker host.
+type entry struct {
+	Dir     bool
+	Mode    int64
+	UID     int
+	Content string
+}
+
+// files reads a directory of the Docker host, by path relative to it; nil when
+// there is none.
+func (g *ground) files(t testing.TB, dir string) map[string]entry {
+	t.Helper()
+	body, _, err := outer.Docker.CopyFromContainer(context.WithoutCancel(t.Context()), g.box.ID, dir)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	list := make(map[string]entry)
+	for r := tar.NewReader(body); ; {
+		head, err := r.Next()
+		if err == io.EOF {
+			return list
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, name, _ := strings.Cut(path.Clean(head.Name), "/")
+		if name != "" {
+			list[name] = entry{Dir: head.Typeflag == tar.TypeDir, Mode: head.Mode & 0o7777, UID: head.Uid, Content: string(content)}
+		}
+	}
+}
+
+// eventually polls until ok.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !ok(); {
+		if time.Now().After(end) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}

@@ -1,0 +1,7 @@
+#!/bin/sh
+# A lone configuration file is served.
+case "$1" in
+*.yaml | *.yml) set -- registry serve "$@" ;;
+serve | garbage-collect | help | -*) set -- registry "$@" ;;
+esac
+exec "$@"

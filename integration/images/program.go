@@ -1,0 +1,139 @@
+package images
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// modules holds one go.mod and go.sum a program: versions are pinned there, and
+// one program's dependencies don't touch another's nor this module's. They go
+// by other names, because a file of a nested module can't be embedded.
+//
+//go:embed modules
+var modules embed.FS
+
+// program is a static binary built from a Go module.
+type program struct {
+	name    string
+	module  string // file name in modules, without its ending; "" for this module's own programs
+	pkg     string // import path
+	ldflags string
+	about   string // how long it takes when nothing is cached
+}
+
+// programs lists what is built, the quickest first.
+func programs() []program {
+	const runner = "gitlab.com/gitlab-org/gitlab-runner"
+	version := "-X " + runner + "/common.VERSION=" + runnerVersion +
+		" -X " + runner + "/common.REVISION=" + runnerRevision
+	return []program{
+		{name: "heptapod", pkg: standinPackage, about: "half a minute"},
+		{name: "hepta", pkg: heptaPackage, about: "a minute"},
+		{name: "pebble", module: "pebble", pkg: "github.com/letsencrypt/pebble/v2/cmd/pebble", about: "seconds"},
+		{name: "pebble-challtestsrv", module: "pebble", pkg: "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv", about: "seconds"},
+		{name: "gitlab-runner", module: "gitlab-runner", pkg: runner, ldflags: version, about: "a minute"},
+		{name: "gitlab-runner-helper", module: "gitlab-runner", pkg: runner + "/apps/gitlab-runner-helper", ldflags: version, about: "half a minute"},
+		{name: "registry", module: "registry", pkg: "github.com/distribution/distribution/v3/cmd/registry", about: "two minutes"},
+		{name: Compose, module: "compose", pkg: "github.com/docker/compose/v5/cmd", about: "two minutes"},
+		{name: "traefik", module: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik", ldflags: "-X github.com/traefik/traefik/v3/pkg/version.Version=" + traefikVersion, about: "six minutes"},
+	}
+}
+
+// What the programs of the nested modules are, by their own version numbers.
+const (
+	traefikVersion  = "3.6.12"
+	registryVersion = "3.1.2"
+	runnerVersion   = "12.8.0"
+	runnerRevision  = "8e5683f8"
+	pebbleVersion   = "2.10.1"
+)
+
+// sum hashes everything that decides what the binary does.
+func (p program) sum(ctx context.Context, arch string) (string, error) {
+	if p.module == "" {
+		sources, err := ownSources(ctx, p.pkg)
+		if err != nil {
+			return "", err
+		}
+		return digest("program", p.pkg, p.ldflags, arch, sources), nil
+	}
+	mod, err := modules.ReadFile("modules/" + p.module + ".mod")
+	if err != nil {
+		return "", fmt.Errorf("read module of %s: %w", p.name, err)
+	}
+	gosum, err := modules.ReadFile("modules/" + p.module + ".sum")
+	if err != nil {
+		return "", fmt.Errorf("read module of %s: %w", p.name, err)
+	}
+	return digest("program", p.pkg, p.ldflags, arch, string(mod), string(gosum)), nil
+}
+
+// build compiles p for arch into dir. step is told how many packages are done.
+func (p program) build(ctx context.Context, arch, dir string, step func(packages int64)) (string, error) {
+	src := dir
+	if p.module == "" {
+		root, err := ownModule(ctx, p.pkg, dir)
+		if err != nil {
+			return "", err
+		}
+		src = root
+	} else {
+		for _, kind := range []string{"mod", "sum"} {
+			b, err := modules.ReadFile("modules/" + p.module + "." + kind)
+			if err != nil {
+				return "", fmt.Errorf("read module of %s: %w", p.name, err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "go."+kind), b, 0o644); err != nil {
+				return "", fmt.Errorf("write module of %s: %w", p.name, err)
+			}
+		}
+	}
+	file := filepath.Join(dir, "program")
+	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-trimpath", "-buildvcs=false",
+		"-ldflags=-s -w "+p.ldflags, "-o", file, p.pkg)
+	cmd.Dir = src
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOWORK=off", "GOFLAGS=-mod=readonly")
+	out := &packageCounter{step: step}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		return "", commandError(ctx, "go build "+p.pkg, out.said.String(), err)
+	}
+	return file, nil
+}
+
+// packageCounter counts the lines of go build -v that are package names and
+// keeps the others.
+type packageCounter struct {
+	step func(int64)
+	n    int64
+	last time.Time
+	said bytes.Buffer
+	rest []byte
+}
+
+func (c *packageCounter) Write(p []byte) (int, error) {
+	c.rest = append(c.rest, p...)
+	for {
+		line, after, found := bytes.Cut(c.rest, []byte("\n"))
+		if !found {
+			return len(p), nil
+		}
+		c.rest = after
+		if bytes.ContainsAny(line, " :") {
+			c.said.Write(line)
+			c.said.WriteByte('\n')
+			continue
+		}
+		c.n++
+		if now := time.Now(); c.step != nil && now.Sub(c.last) > time.Second {
+			c.last = now
+			c.step(c.n)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/client"
+
+	"github.com/heptaup/hepta/integration/images"
+	"github.com/heptaup/hepta/integration/stage"
+	"github.com/heptaup/hepta/internal/sandbox"
+)
+
+// label is on everything that these tests start on the outer engine.
+const label = "hepta.integration"
+
+// outer is the Engine under everything, made ready once.
+var outer struct {
+	*stage.Stage
+	docker *client.Client
+	refs   map[images.Name]images.Ref
+}
+
+var say = stage.Say
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	defer cancel()
+	s, err := stage.Open(ctx, label, images.Names()...)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "prepare integration tests:", err)
+		return 1
+	}
+	outer.Stage, outer.docker, outer.refs = s, s.Docker, s.Refs
+	code := m.Run()
+	if err := closeSite(); err != nil {
+		fmt.Fprintln(os.Stderr, "clean up after integration tests:", err)
+	}
+	if err := s.Close(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "clean up after integration tests:", err)
+		return 1
+	}
+	return code
+}
+
+// refs returns the named images.
+func refs(names ...images.Name) []images.Ref { return outer.Named(names...) }
+
+// inside starts a sandbox that holds the named images and returns it with a
+// client of its engine. Both go when the test ends.
+func inside(t *testing.T, c sandbox.Config, names ...images.Name) (*sandbox.Sandbox, *client.Client) {
+	t.Helper()
+	return outer.Inside(t, c, names...)
+}

@@ -1,0 +1,102 @@
+package integration
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/go-connections/nat"
+
+	"github.com/heptaup/hepta"
+	"github.com/heptaup/hepta/integration/images"
+)
+
+// A job whose image only the mirror can give: there is no Docker Hub here.
+const mirrorYAML = `pull:
+  image: docker:26
+  tags: [dind]
+  services: ["docker:26-dind"]
+  variables: {DOCKER_TLS_CERTDIR: /certs}
+  script:
+    - docker run --rm kept:1 echo "kept for me"
+`
+
+// What the mirror has fetched once it gives again without asking upstream.
+func TestMirror(t *testing.T) {
+	ctx := t.Context()
+	s := onSite(t)
+	s.lab(t)
+	if err := images.Copy(ctx, outer.docker, s.docker, refs(images.Registry)...); err != nil {
+		t.Fatal(err)
+	}
+	upstream := s.upstream(t)
+	mirrored := s.lab(t, func(c *hepta.Config) {
+		c.Registry.Mirror = &hepta.Mirror{Image: "registry:3", Remote: "http://upstream:5000"}
+	})
+	st, err := mirrored.Mirror(ctx)
+	if err != nil || !st.OK() || st.Host || !strings.Contains(st.Remedy, st.Address) {
+		t.Errorf("status %+v, %v", st, err)
+	}
+
+	first := s.project(t, mirrored, "mirror-first", git)
+	first.push(t, https, map[string]string{".gitlab-ci.yml": mirrorYAML})
+	first.says(t, first.succeed(t, "pull")["pull"], "kept for me")
+	if log := words(ctx, s.docker, upstream); !strings.Contains(log, "/v2/library/kept/") {
+		t.Errorf("upstream was not asked at all:\n%s", log)
+	}
+	if err := s.docker.ContainerStop(ctx, upstream, container.StopOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	second := s.project(t, mirrored, "mirror-second", git)
+	second.push(t, https, map[string]string{".gitlab-ci.yml": mirrorYAML})
+	second.says(t, second.succeed(t, "pull")["pull"], "kept for me")
+
+	// Left out again, the mirror goes and jobs are not told of it any more.
+	plain := s.lab(t)
+	if _, err := s.docker.ContainerInspect(ctx, labStack+"-mirror"); err == nil {
+		t.Error("the mirror is still there")
+	}
+	if got := s.output(t, plain, "runner", "cat /etc/gitlab-runner/daemon.json"); strings.Contains(got, "registry-mirrors") {
+		t.Errorf("jobs are told %s", got)
+	}
+}
+
+// upstream is a registry beside the lab that has one image.
+func (s *site) upstream(t *testing.T) string {
+	t.Helper()
+	ctx := t.Context()
+	made, err := s.docker.ContainerCreate(ctx, &container.Config{Image: "registry:3", ExposedPorts: nat.PortSet{"5000/tcp": {}}},
+		&container.HostConfig{NetworkMode: "lab", PortBindings: nat.PortMap{"5000/tcp": {{HostIP: "127.0.0.1", HostPort: "5001"}}}},
+		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{"lab": {}}}, nil, "upstream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.remove(t, made.ID) })
+	if err := s.docker.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	const ref = "127.0.0.1:5001/library/kept:1"
+	if err := s.docker.ImageTag(ctx, "hepta/small:1", ref); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := s.docker.ImageRemove(context.Background(), ref, image.RemoveOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	eventually(t, time.Minute, "the image is upstream", func() bool {
+		out, err := s.docker.ImagePush(ctx, ref, image.PushOptions{RegistryAuth: "e30="})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer out.Close()
+		said, err := io.ReadAll(out)
+		return err == nil && !strings.Contains(string(said), "error")
+	})
+	return made.ID
+}

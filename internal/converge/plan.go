@@ -1,0 +1,107 @@
+package converge
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Kind is what an operation does. Each is one call.
+type Kind string
+
+// The kinds of operation. Their text is part of plan --json.
+const (
+	CreateNetwork   Kind = "create network"
+	RemoveNetwork   Kind = "remove network"
+	ConnectNetwork  Kind = "connect network"
+	DropNetwork     Kind = "disconnect network"
+	CreateVolume    Kind = "create volume"
+	RemoveVolume    Kind = "remove volume"
+	PullImage       Kind = "pull image"
+	CreateContainer Kind = "create container"
+	StartContainer  Kind = "start container"
+	StopContainer   Kind = "stop container"
+	RemoveContainer Kind = "remove container"
+	RenameContainer Kind = "rename container"
+	WaitContainer   Kind = "wait for container"
+	WriteFile       Kind = "write file"
+	RunInContainer  Kind = "run in container"
+	RunTask         Kind = "call"
+)
+
+// CauseUnseen is the cause of what depends on a file that no container shows:
+// up decides once it can look.
+const CauseUnseen = "can be seen only during up"
+
+// Operation is one call with its reason. The unexported payload is for the
+// executor; everything a person or a program reads is exported.
+type Operation struct {
+	ID       int    `json:"id"`
+	Kind     Kind   `json:"kind"`
+	Resource string `json:"resource"` // "container hepta-traefik", "file traefik/dynamic.yaml"
+	Cause    string `json:"cause"`
+	After    []int  `json:"after,omitempty"` // ids of operations that must be done first
+	Group    string `json:"group,omitempty"` // what belongs together in progress: "recreate traefik"
+
+	// Target names the object on the Engine: a container, network or volume
+	// name or id, an image reference, a file path.
+	Target string `json:"-"`
+	// NewName is the name to rename to.
+	NewName string `json:"-"`
+
+	Container *Container `json:"-"`
+	Network   *Network   `json:"-"`
+	Volume    *Volume    `json:"-"`
+	File      *File      `json:"-"`
+	// Apply is the command of RunInContainer. On WriteFile it says that such a
+	// command follows: the file is marked as pending until it was done.
+	Apply *Apply `json:"-"`
+	// Applies are the paths whose mark a RunInContainer takes away.
+	Applies []string `json:"-"`
+	Task    *Task    `json:"-"`
+
+	// Labels are hepta's own labels for what is created.
+	Labels map[string]string `json:"-"`
+	// Undo is done, in order, when the operation fails: it brings back what
+	// served before. A failing undo is reported beside the first error.
+	Undo []Operation `json:"-"`
+}
+
+// Plan is a value: what would be done, in an order in which every operation
+// comes after those it waits for.
+type Plan struct {
+	Stack      string      `json:"stack"`
+	Operations []Operation `json:"operations"`
+	// Notes are things worth knowing that need no operation: an adopted
+	// network, a container that is unhealthy although nothing changed.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Empty says whether there is nothing to do.
+func (p *Plan) Empty() bool { return len(p.Operations) == 0 }
+
+// String is the plan's graph, one operation a line, for tests and for people
+// who want to see the order:
+//
+//	[1,2] #3 create container hepta-traefik: not there
+func (p *Plan) String() string {
+	var b strings.Builder
+	for _, o := range p.Operations {
+		after := make([]string, len(o.After))
+		for i, a := range o.After {
+			after[i] = fmt.Sprint(a)
+		}
+		fmt.Fprintf(&b, "[%s] #%d %s %s: %s\n", strings.Join(after, ","), o.ID, o.Kind, o.Name(), o.Cause)
+	}
+	return b.String()
+}
+
+// Name is the resource without its kind, which the operation's kind repeats.
+func (o Operation) Name() string {
+	if _, n, ok := strings.Cut(o.Resource, " "); ok {
+		return n
+	}
+	return o.Resource
+}
+
+// Text is what an operation says in one line without the graph.
+func (o Operation) Text() string { return fmt.Sprintf("%s %s", o.Kind, o.Name()) }

@@ -1,0 +1,321 @@
+package converge
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/heptaup/hepta/internal/fault"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+// text is a plan with what is worth knowing, or the error that came instead.
+func text(p *Plan, err error) string {
+	if err != nil {
+		return "error: " + fault.Describe(err) + "\n"
+	}
+	if p.Empty() && len(p.Notes) == 0 {
+		return "nothing to do\n"
+	}
+	var b strings.Builder
+	b.WriteString(p.String())
+	for _, n := range p.Notes {
+		fmt.Fprintln(&b, "note:", n)
+	}
+	return b.String()
+}
+
+// planCase changes the description, or the host that was brought up from it.
+type planCase struct {
+	name   string
+	change func(*Stack, *world)
+}
+
+var cases = []planCase{
+	{"nothing changed", func(*Stack, *world) {}},
+	{"image changed", func(s *Stack, w *world) { s.container("traefik").Image = "traefik:v3.7.0" }},
+	{"image changed and is local", func(s *Stack, w *world) {
+		s.container("traefik").Image = "traefik:v3.7.0"
+		w.images["traefik:v3.7.0"] = "sha256:new"
+	}},
+	{"image name in its long form", func(s *Stack, w *world) {
+		s.container("traefik").Image = "docker.io/library/traefik:v3.6.12"
+	}},
+	{"image pulled anew", func(s *Stack, w *world) { w.images["traefik:v3.6.12"] = "sha256:new" }},
+	{"image deleted under a running container", func(s *Stack, w *world) { delete(w.images, "traefik:v3.6.12") }},
+	{"env and labels", func(s *Stack, w *world) {
+		s.container("heptapod").Env = []string{"LANG=C", "TZ=Europe/Rome"}
+		s.container("heptapod").Labels = map[string]string{"traefik.enable": "true"}
+	}},
+	{"port changed", func(s *Stack, w *world) { s.container("traefik").Ports[1].Host = 8443 }},
+	{"ports swapped", func(s *Stack, w *world) {
+		s.container("traefik").Ports[0].Host = 22
+		s.container("heptapod").Ports[0].Host = 80
+	}},
+	{"port handed to a service that waits for the giver", func(s *Stack, w *world) {
+		s.container("traefik").Ports[0].Host = 8080
+		s.container("heptapod").Ports[0].Host = 80
+	}},
+	{"data directory moved", func(s *Stack, w *world) { s.Data = "/data" }},
+	{"network renamed", func(s *Stack, w *world) {
+		s.Networks[1].Name = "hepta-work"
+		s.container("runner").Networks[1].Network = "hepta-work"
+	}},
+	{"file that the program watches", func(s *Stack, w *world) { s.file("traefik/dynamic.yaml").Content = []byte("a: 1\nb: 3\nc: 4\n") }},
+	{"files with a command", func(s *Stack, w *world) {
+		s.file("forge/gitlab.rb").Content = []byte("y\n")
+		s.file("forge/smtp").Content = []byte("hunter3\n")
+	}},
+	{"file with a command and a new container", func(s *Stack, w *world) {
+		s.file("forge/gitlab.rb").Content = []byte("y\n")
+		s.container("heptapod").Image = "octobus/heptapod:17.9"
+	}},
+	{"file that needs a new container", func(s *Stack, w *world) { s.file("forge/boot").Content = []byte("f\n") }},
+	{"file edited by hand", func(s *Stack, w *world) { w.edit("/srv/hepta/forge/boot", "mine\n") }},
+	{"file edited by hand and read by a restart", func(s *Stack, w *world) {
+		w.edit("/srv/hepta/forge/boot", "mine\n")
+		w.load(w.find("hepta-heptapod"))
+	}},
+	{"file of another mode and owner", func(s *Stack, w *world) {
+		f := w.disk["/srv/hepta/traefik/dynamic.yaml"]
+		f.Mode, f.UID = 0o600, 1000
+		w.disk["/srv/hepta/traefik/dynamic.yaml"] = f
+	}},
+	{"file deleted by hand", func(s *Stack, w *world) { delete(w.disk, "/srv/hepta/traefik/dynamic.yaml") }},
+	{"once file deleted by hand", func(s *Stack, w *world) { delete(w.disk, "/srv/hepta/traefik/acme.json") }},
+	{"file written and not taken over", func(s *Stack, w *world) { w.pend("/srv/hepta/forge/gitlab.rb") }},
+	{"file written and not taken over by a stopped container", func(s *Stack, w *world) {
+		w.pend("/srv/hepta/forge/gitlab.rb")
+		w.find("hepta-heptapod").State = "exited"
+	}},
+	{"files that wait for each other with one command", func(s *Stack, w *world) {
+		s.file("forge/gitlab.rb").Content, s.file("forge/smtp").Content = []byte("y\n"), []byte("hunter3\n")
+		s.file("forge/gitlab.rb").After = []Ref{"file:forge/smtp"}
+	}},
+	{"task due", func(s *Stack, w *world) { w.edit("/srv/hepta/runner/config.toml", "") }},
+	{"task due while the forge is unhealthy", func(s *Stack, w *world) {
+		w.edit("/srv/hepta/runner/config.toml", "")
+		w.find("hepta-heptapod").Health = "unhealthy"
+	}},
+	{"stopped by hand", func(s *Stack, w *world) {
+		w.find("hepta-traefik").State, w.find("hepta-traefik").Status = "exited", "Exited (137) 2 hours ago"
+	}},
+	{"created and never started", func(s *Stack, w *world) {
+		w.find("hepta-traefik").State, w.find("hepta-traefik").Status = "created", "Created"
+	}},
+	{"dead", func(s *Stack, w *world) { w.find("hepta-traefik").State = "dead" }},
+	{"removed by hand", func(s *Stack, w *world) { w.remove("hepta-runner") }},
+	{"renamed by hand", func(s *Stack, w *world) { w.find("hepta-traefik").Name = "proxy" }},
+	{"renamed by hand and changed", func(s *Stack, w *world) {
+		w.find("hepta-traefik").Name = "proxy"
+		s.container("traefik").Image = "traefik:v3.7.0"
+	}},
+	{"starting, unhealthy, paused, restarting", func(s *Stack, w *world) {
+		w.find("hepta-heptapod").Health = "starting"
+		w.find("hepta-traefik").State = "paused"
+		w.find("hepta-runner").State = "restarting"
+	}},
+	{"unhealthy", func(s *Stack, w *world) { w.find("hepta-heptapod").Health = "unhealthy" }},
+	{"off a network", func(s *Stack, w *world) { delete(w.find("hepta-runner").Networks, "hepta-jobs") }},
+	{"network made anew under a stopped container", func(s *Stack, w *world) {
+		w.find("hepta-runner").State = "exited"
+		w.networks[1].ID = "other"
+	}},
+	{"network and containers removed by hand", func(s *Stack, w *world) {
+		w.containers = nil
+		w.networks = nil
+	}},
+	{"network adopted", func(s *Stack, w *world) { w.networks[0].Labels = nil }},
+	{"network doubled", func(s *Stack, w *world) {
+		w.networks = append(w.networks, ObservedNetwork{ID: "0", Name: "web", Labels: map[string]string{LabelStack: "hepta"}})
+	}},
+	{"volume adopted", func(s *Stack, w *world) { w.volumes[0].Labels = nil }},
+	{"service dropped with its network", func(s *Stack, w *world) {
+		s.Containers = slices.Delete(s.Containers, 2, 3)
+		s.Networks = s.Networks[:1]
+		s.Files = s.Files[:5]
+		s.Decide = nil
+	}},
+	{"service renamed", func(s *Stack, w *world) { s.container("runner").Service = "worker" }},
+	{"interrupted before the old one stopped", func(s *Stack, w *world) { w.next(s, "created") }},
+	{"interrupted before the new one started", func(s *Stack, w *world) {
+		w.next(s, "created")
+		w.find("hepta-traefik").State = "exited"
+	}},
+	{"interrupted before the new one was ready", func(s *Stack, w *world) {
+		w.next(s, "running")
+		w.find("hepta-traefik").State = "exited"
+	}},
+	{"interrupted before the new one was ready and a file changed", func(s *Stack, w *world) {
+		w.next(s, "running")
+		w.find("hepta-traefik").State = "exited"
+		s.file("traefik/dynamic.yaml").Content = []byte("c: 3\n")
+	}},
+	{"interrupted before the new one was renamed", func(s *Stack, w *world) {
+		w.next(s, "running")
+		w.remove("hepta-traefik")
+	}},
+	{"interrupted and changed again", func(s *Stack, w *world) {
+		w.next(s, "running")
+		w.find("hepta-traefik").State = "exited"
+		s.container("traefik").Image = "traefik:v3.8.0"
+	}},
+	{"interrupted and taken back", func(s *Stack, w *world) {
+		w.next(s, "created")
+		w.find("hepta-traefik").State = "exited"
+		s.container("traefik").Image = "traefik:v3.6.12"
+	}},
+	{"a second container of a service", func(s *Stack, w *world) {
+		b := *w.find("hepta-runner")
+		b.ID, b.Name = "copy", "hepta-runner-old"
+		w.containers = append(w.containers, &b)
+	}},
+	{"a lock is held", func(s *Stack, w *world) {
+		w.containers = append(w.containers, &box{ObservedContainer: ObservedContainer{ID: "l", Name: "hepta-lock", State: "running",
+			Labels: map[string]string{LabelStack: "hepta", LabelOwner: "alice@host (pid 12)"}}})
+	}},
+	{"name taken by a stranger", func(s *Stack, w *world) {
+		w.remove("hepta-traefik")
+		w.containers = append(w.containers, &box{ObservedContainer: ObservedContainer{ID: "x", Name: "hepta-traefik", Image: "nginx:1.27", State: "exited"}})
+	}},
+	{"successor's name taken by another stack", func(s *Stack, w *world) {
+		s.container("traefik").Image = "traefik:v3.7.0"
+		w.containers = append(w.containers, &box{ObservedContainer: ObservedContainer{ID: "x", Name: "hepta-traefik_next", Image: "nginx:1.27", State: "running",
+			Labels: map[string]string{LabelStack: "lab", LabelService: "traefik"}}})
+	}},
+	{"service dropped that leaves files to mend", func(s *Stack, w *world) {
+		s.Containers = s.Containers[:2]
+		f := s.file("runner/config.toml")
+		f.Existing, f.After = true, nil
+		f.Merge = func(*Observed, []byte) ([]byte, error) { return []byte("token = none\n"), nil }
+		s.Decide = []func(*Observed) ([]Task, error){func(o *Observed) ([]Task, error) {
+			if !strings.Contains(string(o.Files["runner/config.toml"].Content), "token = 1") {
+				return nil, nil
+			}
+			return []Task{{Name: "runner token", Verb: "delete", Cause: "no longer described", Before: []Ref{"file:runner/config.toml"},
+				Run: func(context.Context, Host) error { return nil }}}, nil
+		}}
+	}},
+	{"guest of the proxy", func(s *Stack, w *world) { w.guest("wiki") }},
+	{"guest of the proxy with a name that is needed", func(s *Stack, w *world) {
+		w.remove("hepta-traefik")
+		w.guest("hepta-traefik")
+	}},
+	{"guest of the proxy with a port that is needed", func(s *Stack, w *world) {
+		w.remove("hepta-traefik")
+		w.guest("wiki").Ports = []Port{{Host: 443, Container: 443}}
+	}},
+	{"port taken by a stranger", func(s *Stack, w *world) {
+		w.remove("hepta-traefik")
+		w.containers = append(w.containers, &box{ObservedContainer: ObservedContainer{ID: "x", Name: "nginx", Image: "nginx:1.27", State: "running",
+			Ports: []Port{{HostIP: "0.0.0.0", Host: 443, Container: 443, Proto: "tcp"}}}})
+	}},
+	{"port taken beside a running container", func(s *Stack, w *world) {
+		w.containers = append(w.containers, &box{ObservedContainer: ObservedContainer{ID: "x", Name: "nginx", Image: "nginx:1.27", State: "running",
+			Ports: []Port{{HostIP: "127.0.0.1", Host: 443, Container: 443, Proto: "udp"}}}})
+	}},
+	{"spec label unreadable", func(s *Stack, w *world) { w.find("hepta-traefik").Labels[LabelSpec] = "{" }},
+}
+
+func (w *world) edit(host, content string) {
+	f := w.disk[host]
+	f.Content = []byte(content)
+	w.disk[host] = f
+}
+
+func (w *world) pend(host string) {
+	f := w.disk[host]
+	f.Pending = true
+	w.disk[host] = f
+}
+
+func (w *world) remove(name string) {
+	w.containers = slices.DeleteFunc(w.containers, func(b *box) bool { return b.Name == name })
+}
+
+// guest adds a container of someone else that the proxy publishes.
+func (w *world) guest(name string) *box {
+	web, _ := w.network("web")
+	b := &box{ObservedContainer: ObservedContainer{ID: "guest", Name: name, Image: "wiki:1", State: "running",
+		Labels: map[string]string{LabelStack: "hepta", "traefik.enable": "true"}, Networks: map[string]string{"web": web.ID}}}
+	w.containers = append(w.containers, b)
+	return b
+}
+
+// next puts the successor of a changed proxy beside it.
+func (w *world) next(s *Stack, state string) {
+	s.container("traefik").Image = "traefik:v3.7.0"
+	w.images["traefik:v3.7.0"] = "sha256:traefik:v3.7.0"
+	p, err := Up(s, w.observe(s))
+	if err != nil {
+		panic(err)
+	}
+	for _, op := range p.Operations {
+		if op.Kind == CreateContainer && op.Container.Service == "traefik" {
+			if err := w.step(s, op, false); err != nil {
+				panic(err)
+			}
+		}
+	}
+	if b := w.find("hepta-traefik_next"); b != nil { // not where the proxy itself is gone
+		b.State = state
+	}
+}
+
+func TestUp(t *testing.T) {
+	t.Run("bare host", func(t *testing.T) {
+		golden(t, "up/bare host", text(Up(testStack(), &Observed{})))
+	})
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s, w := testStack(), newWorld()
+			if err := w.up(s); err != nil {
+				t.Fatal(err)
+			}
+			c.change(s, w)
+			p, err := Up(s, w.observe(s))
+			golden(t, "up/"+c.name, text(p, err))
+			if err != nil {
+				return
+			}
+			again, err := Up(s, w.observe(s))
+			if err != nil || again.String() != p.String() {
+				t.Errorf("a second look gives another plan: %v\n%s", err, again)
+			}
+			if err := w.run(s, p); err != nil {
+				t.Fatalf("run: %v\n%s", err, p)
+			}
+			if left, err := Up(s, w.observe(s)); err != nil || !left.Empty() {
+				t.Errorf("left to do: %v\n%s", err, left)
+			}
+		})
+	}
+}

@@ -1,0 +1,247 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/progress"
+)
+
+const (
+	// parallel bounds the calls under way at once; waits and tasks are not
+	// counted.
+	parallel = 8
+	// grace is what calls under way get to finish once the rest has ended.
+	grace = 2 * time.Minute
+	// undoTime bounds what brings the old containers back.
+	undoTime = 3 * time.Minute
+)
+
+// execution is one walk through one plan.
+type execution struct {
+	l    *Lock
+	o    *converge.Observed
+	plan *converge.Plan
+
+	slots chan struct{}
+
+	mu       sync.Mutex
+	ids      map[string]string // container id by the name or id that the plan calls it
+	services map[string]string // id of the container that serves, by service
+	begun    map[int]bool
+	done     map[int]bool
+	errs     []error
+}
+
+// execute does what the plan says and decides nothing.
+func (l *Lock) execute(ctx context.Context, o *converge.Observed, plan *converge.Plan) error {
+	x := &execution{
+		l: l, o: o, plan: plan, slots: make(chan struct{}, parallel),
+		ids: make(map[string]string), services: make(map[string]string), begun: make(map[int]bool), done: make(map[int]bool),
+	}
+	ctx, free := l.guard(ctx)
+	defer free()
+	x.walk(ctx)
+	if len(x.errs) == 0 && len(x.done) < len(plan.Operations) {
+		x.errs = append(x.errs, fmt.Errorf("execute plan: %w", context.Cause(ctx)))
+	}
+	if len(x.errs) > 0 {
+		// Without the lock somebody else may be at work already.
+		if err := l.stays(ctx); err != nil {
+			x.fail(err)
+		} else {
+			x.undo(ctx)
+		}
+	}
+	return errors.Join(x.errs...)
+}
+
+// walk runs every operation once those that it waits for are done, until one
+// fails or ctx ends.
+func (x *execution) walk(ctx context.Context) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	finished := make(map[int]chan struct{}, len(x.plan.Operations))
+	for _, op := range x.plan.Operations {
+		finished[op.ID] = make(chan struct{})
+	}
+	var all sync.WaitGroup
+	for _, op := range x.plan.Operations {
+		all.Go(func() {
+			for _, id := range op.After {
+				select {
+				case <-finished[id]:
+				case <-ctx.Done():
+					return
+				}
+			}
+			if x.run(ctx, op) {
+				close(finished[op.ID])
+			} else {
+				stop()
+			}
+		})
+	}
+	all.Wait()
+}
+
+// run performs one operation and says whether it was done.
+func (x *execution) run(ctx context.Context, op converge.Operation) bool {
+	if op.Kind != converge.WaitContainer && op.Kind != converge.RunTask {
+		select {
+		case x.slots <- struct{}{}:
+			defer func() { <-x.slots }()
+		case <-ctx.Done():
+			return false
+		}
+	}
+	if ctx.Err() != nil {
+		return false
+	}
+	if err := x.l.held(ctx); err != nil {
+		x.fail(err)
+		return false
+	}
+	x.mark(x.begun, op.ID)
+	e := x.l.e
+	e.sink.Send(event(op, progress.Running, op.Cause))
+	e.log.Debug("run", "operation", op.Text(), "id", op.ID, "cause", op.Cause)
+	call, free := ctx, func() {}
+	if !patient(op.Kind) {
+		call, free = seeThrough(ctx)
+	}
+	defer free()
+	if err := x.perform(call, op); err != nil {
+		if ctx.Err() != nil { // what failed first is the reason, not this
+			e.sink.Send(event(op, progress.Failed, "interrupted"))
+			return false
+		}
+		if !strings.HasPrefix(err.Error(), op.Text()) {
+			err = fmt.Errorf("%s: %w", op.Text(), err)
+		}
+		e.sink.Send(event(op, progress.Failed, err.Error()))
+		x.fail(err)
+		return false
+	}
+	x.mark(x.done, op.ID)
+	e.sink.Send(event(op, progress.Done, ""))
+	return true
+}
+
+// patient says whether an operation is work of its own that can be broken
+// off, rather than a call that the Engine completes in any case.
+func patient(k converge.Kind) bool {
+	switch k {
+	case converge.WaitContainer, converge.RunTask, converge.PullImage, converge.RunInContainer:
+		return true
+	}
+	return false
+}
+
+// seeThrough gives a context for a call that an Engine completes whether or
+// not anybody listens: it is waited for, so that what comes next (an undo,
+// another run) finds it done.
+func seeThrough(ctx context.Context) (context.Context, func()) {
+	call, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-call.Done():
+		case <-time.After(grace):
+			cancel(context.Cause(ctx))
+		}
+	})
+	return call, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// fail notes an error, once.
+func (x *execution) fail(err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !slices.ContainsFunc(x.errs, func(e error) bool { return errors.Is(e, err) }) {
+		x.errs = append(x.errs, err)
+	}
+}
+
+func (x *execution) mark(set map[int]bool, id int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	set[id] = true
+}
+
+// undo brings back what served before, for every group that has begun what
+// can be undone and has not got through it.
+func (x *execution) undo(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	last, through := make(map[string]converge.Operation), make(map[string]bool)
+	var groups []string
+	for _, op := range x.plan.Operations {
+		if len(op.Undo) == 0 {
+			continue
+		}
+		if x.begun[op.ID] {
+			if _, known := last[op.Group]; !known {
+				groups = append(groups, op.Group)
+			}
+			last[op.Group] = op
+		}
+		through[op.Group] = x.done[op.ID] // of the last one in the plan
+	}
+	var all sync.WaitGroup
+	for _, g := range slices.DeleteFunc(groups, func(g string) bool { return through[g] }) {
+		all.Go(func() {
+			for _, op := range last[g].Undo {
+				x.l.e.sink.Send(event(op, progress.Running, op.Cause))
+				if err := x.perform(ctx, op); err != nil {
+					err = fmt.Errorf("undo: %s: %w", op.Text(), err)
+					x.l.e.sink.Send(event(op, progress.Failed, err.Error()))
+					x.fail(err)
+					continue
+				}
+				x.l.e.sink.Send(event(op, progress.Done, op.Cause))
+			}
+		})
+	}
+	all.Wait()
+}
+
+// id is the container that the plan calls target.
+func (x *execution) id(target string) string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if id := x.ids[target]; id != "" {
+		return id
+	}
+	return target
+}
+
+// find is the container of a service: the one that this plan began, or the
+// one that has the service's name.
+func (x *execution) find(service string) (string, error) {
+	x.mu.Lock()
+	id := x.services[service]
+	x.mu.Unlock()
+	if id != "" {
+		return id, nil
+	}
+	for _, c := range x.l.s.Containers {
+		if c.Service != service {
+			continue
+		}
+		for _, seen := range x.o.Containers {
+			if seen.Name == c.Name && seen.Labels[converge.LabelService] == service {
+				return seen.ID, nil
+			}
+		}
+	}
+	return x.l.container(service)
+}

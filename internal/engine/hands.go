@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/heptaup/hepta/internal/converge"
+)
+
+// place moves a file that was put under a temporary name to where it belongs.
+// Arguments: temporary file, destination, umask for its directory, mark, whether
+// the mark has to be set. Both steps of the move are within one directory at the
+// end, so the old content is there until the new one is. What fails leaves no
+// temporary file.
+const place = `set -eu
+dir=${2%/*}
+trap 'rm -f "$1" "$dir/${1##*/}"' EXIT
+if [ -d "$2" ]; then echo "$2 is a directory" >&2; exit 1; fi
+mkdir -p "${dir%/*}/"
+(umask "$3"; mkdir -p "$dir")
+mv -f "$1" "$dir/${1##*/}"
+if [ "$5" = yes ]; then : >"$4"; fi
+mv -f "$dir/${1##*/}" "$2"
+if [ "$5" != yes ]; then rm -f "$4"; fi`
+
+// stamp is the first time, not before earliest, whose nanoseconds are a
+// fingerprint of what was written. One look at the metadata then tells whether
+// a file is as hepta left it; every other writer leaves other nanoseconds.
+func stamp(earliest time.Time, content []byte, uid, gid int) time.Time {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%d:%d:", uid, gid)
+	sum.Write(content)
+	nanos := binary.BigEndian.Uint64(sum.Sum(nil)) % uint64(time.Second)
+	at := earliest.Truncate(time.Second).Add(time.Duration(nanos))
+	if at.Before(earliest) {
+		at = at.Add(time.Second)
+	}
+	return at
+}
+
+// later is now, or just after the file that is to be replaced where its time
+// lies ahead: a reader who goes by the time, as gitlab-runner does, takes only
+// a newer file for a change.
+func later(now, old time.Time) time.Time {
+	if now.After(old) {
+		return now
+	}
+	return old.Add(time.Nanosecond)
+}
+
+// here is where a file of the stack lies inside the lock's container.
+func here(file string) (string, error) {
+	clean := path.Clean(file)
+	if rest, ok := strings.CutPrefix(clean, hostDir+"/"); ok {
+		return path.Join(hostDirHere, rest), nil
+	}
+	if path.IsAbs(clean) || clean == "." || clean == ".." || strings.HasPrefix(clean, "../") {
+		return "", fmt.Errorf("path %q: only what lies below the data directory or %s is reached", file, hostDir)
+	}
+	return path.Join(dataDir, clean), nil
+}
+
+// ReadFile reads a file below the data directory; fs.ErrNotExist when absent.
+func (l *Lock) ReadFile(ctx context.Context, file string) ([]byte, error) {
+	seen, err := l.look(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	if !seen.Exists {
+		return nil, fmt.Errorf("read file %s: %w", file, fs.ErrNotExist)
+	}
+	return seen.Content, nil
+}
+
+func (l *Lock) look(ctx context.Context, file string) (converge.ObservedFile, error) {
+	at, err := here(file)
+	if err != nil {
+		return converge.ObservedFile{}, err
+	}
+	seen, err := l.e.readFile(ctx, l.id, at)
+	if err != nil {
+		return seen, fmt.Errorf("read file %s: %w", file, err)
+	}
+	return seen, nil
+}
+
+// WriteFile replaces a file below the data directory: whoever looks sees the
+// old content or the new, with its owner and mode. Missing parents are made.
+func (l *Lock) WriteFile(ctx context.Context, file string, content []byte, mode fs.FileMode, uid, gid int) error {
+	seen, err := l.look(ctx, file)
+	if err != nil {
+		return err
+	}
+	return l.write(ctx, file, content, mode, uid, gid, seen.ModTime, false)
+}
+
+// write is WriteFile of what is newer than old, the time of the file that it
+// replaces; pending leaves the mark that an Apply has to follow.
+func (l *Lock) write(ctx context.Context, file string, content []byte, mode fs.FileMode, uid, gid int, old time.Time, pending bool) error {
+	at, err := here(file)
+	if err != nil {
+		return err
+	}
+	if err := l.hands(ctx); err != nil {
+		return fmt.Errorf("write file %s: %w", file, err)
+	}
+	// The name depends on the path alone: what a killed run left is replaced
+	// by the next write of the same file.
+	sum := sha256.Sum256([]byte(at))
+	temp := ".hepta-" + hex.EncodeToString(sum[:6])
+	root := dataDir
+	if strings.HasPrefix(at, hostDirHere+"/") {
+		root = hostDirHere
+	}
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	head := &tar.Header{Name: temp, Typeflag: tar.TypeReg, Mode: int64(mode.Perm()), Uid: uid, Gid: gid, Size: int64(len(content)),
+		ModTime: stamp(later(time.Now(), old), content, uid, gid), Format: tar.FormatPAX}
+	if err := w.WriteHeader(head); err != nil {
+		return fmt.Errorf("write file %s: %w", file, err)
+	}
+	if _, err := w.Write(content); err != nil {
+		return fmt.Errorf("write file %s: %w", file, err)
+	}
+	if err := w.Close(); err != nil {
+		return fmt.Errorf("write file %s: %w", file, err)
+	}
+	if err := l.e.api.CopyToContainer(ctx, l.id, root, &archive, container.CopyToContainerOptions{}); err != nil {
+		return fmt.Errorf("write file %s: %w", file, err)
+	}
+	umask, mark := "022", "no"
+	if private(mode) || l.besidePrivate(file) {
+		umask = "077"
+	}
+	if pending {
+		mark = "yes"
+	}
+	return l.shell(ctx, "write file "+file, place, path.Join(root, temp), at, umask, markOf(at), mark)
+}
+
+func private(mode fs.FileMode) bool { return mode.Perm()&0o077 == 0 }
+
+// besidePrivate says whether a file that only its owner may read belongs into
+// the directory of file.
+func (l *Lock) besidePrivate(file string) bool {
+	return slices.ContainsFunc(l.s.Files, func(f converge.File) bool {
+		return f.Mode != 0 && private(f.Mode) && path.Dir(f.Path) == path.Dir(file)
+	})
+}
+
+// unmark says that a file was taken over.
+func (l *Lock) unmark(ctx context.Context, files []string) error {
+	args := make([]string, 0, len(files))
+	for _, f := range files {
+		at, err := here(f)
+		if err != nil {
+			return err
+		}
+		args = append(args, markOf(at))
+	}
+	return l.shell(ctx, "note that files were taken over", `rm -f "$@"`, args...)
+}
+
+// shell runs a script in the lock's container.
+func (l *Lock) shell(ctx context.Context, op, script string, args ...string) error {
+	if err := l.hands(ctx); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	result, err := l.e.Exec(ctx, l.id, ExecOptions{Cmd: append([]string{"sh", "-c", script, "hepta"}, args...)})
+	if err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	if result.ExitCode != 0 {
+		return fmt.Errorf("%s: %s", op, lastLine(result.Stderr, result.Stdout, result.ExitCode))
+	}
+	return nil
+}
+
+// lastLine is what a failed command said last.
+func lastLine(stderr, stdout []byte, code int) string {
+	for _, out := range [][]byte{stderr, stdout} {
+		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+		if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
+			return fmt.Sprintf("%s (exit code %d)", last, code)
+		}
+	}
+	return fmt.Sprintf("exit code %d", code)
+}

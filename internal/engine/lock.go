@@ -1,0 +1,342 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
+
+	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/progress"
+)
+
+// ErrLockLost is the cause when the lock ended under the work: somebody
+// removed its container, or the connection to the Engine broke.
+var ErrLockLost = errors.New("the stack's lock was lost")
+
+const (
+	// dataDir and hostDir are where the lock's container has the stack's data
+	// directory and the Engine's own settings.
+	dataDir     = "/hepta"
+	hostDir     = "/etc/docker"
+	hostDirHere = "/host/etc/docker"
+
+	// lease is how long an owner works before the lock's container runs: a
+	// change that is done by then, and needs no hands, starts none.
+	lease = 2 * time.Second
+	// staleLock is how long a lock may stay created without being started
+	// before those who wait take its owner for dead. It is more than the lease.
+	staleLock = 5 * time.Second
+	// lockPoll is the slow look beside the Engine's events.
+	lockPoll = time.Second
+	// cleanup bounds what is done after the work itself has ended.
+	cleanup = 30 * time.Second
+	// moment is how long a failure is looked at for a greater one behind it.
+	moment = 500 * time.Millisecond
+)
+
+// LockOptions is for Lock.
+type LockOptions struct {
+	Image   string // as in UpOptions
+	Command string // what those who wait are told: "up", "backup"
+}
+
+// Lock is the exclusive right to change one stack, and the hands for its
+// files. It is a container with a fixed name: who makes it has the right. For
+// its lease it need not run. After that, or as soon as a file is to be written,
+// it runs cat on an attached standard input: when its owner dies the
+// connection closes, cat ends and the Engine removes it.
+type Lock struct {
+	e     *Engine
+	s     *converge.Stack
+	id    string
+	until time.Time // end of the lease
+
+	mu    sync.Mutex
+	ready chan struct{} // made when the container is being started, closed after that
+	// Both are of a start that is over.
+	failed error // why the container does not run
+	conn   types.HijackedResponse
+
+	lost chan struct{} // closed when the container is found to be gone
+	once sync.Once
+}
+
+// Lock takes the stack's lock, waiting for whoever holds it. Release gives it
+// back; so does the end of the process.
+func (e *Engine) Lock(ctx context.Context, s *converge.Stack, opts LockOptions) (*Lock, error) {
+	var l *Lock
+	err := e.withImage(ctx, s, opts.Image, e.isLocal, func(image string) (err error) {
+		if l, err = e.take(ctx, s, opts, image); err != nil {
+			return err
+		}
+		if err = l.hands(ctx); err != nil {
+			l.Release()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func lockName(s *converge.Stack) string { return s.Name + "-lock" }
+
+// take makes the lock's container, which is to have the lock for its lease.
+func (e *Engine) take(ctx context.Context, s *converge.Stack, opts LockOptions, image string) (*Lock, error) {
+	config := &container.Config{
+		Image: image, Entrypoint: []string{"cat"}, User: "0:0", StopSignal: "SIGKILL", OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true,
+		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
+		Labels: map[string]string{
+			converge.LabelStack: s.Name, converge.LabelSchema: converge.Schema,
+			converge.LabelOwner:   fmt.Sprintf("%s (pid %d)", whoami(), os.Getpid()),
+			converge.LabelSince:   time.Now().Format(time.RFC3339),
+			converge.LabelCommand: opts.Command,
+		},
+	}
+	host := &container.HostConfig{AutoRemove: true, NetworkMode: "none"}
+	if s.Data != "" {
+		host.Binds = append(host.Binds, s.Data+":"+dataDir)
+	}
+	for _, f := range s.Files {
+		if strings.HasPrefix(f.Path, hostDir+"/") {
+			host.Binds = append(host.Binds, hostDir+":"+hostDirHere)
+			break
+		}
+	}
+	var wait lockWait
+	for {
+		until := time.Now().Add(lease)
+		made, err := e.api.ContainerCreate(ctx, config, host, nil, nil, lockName(s))
+		if err == nil {
+			return &Lock{e: e, s: s, id: made.ID, until: until, lost: make(chan struct{})}, nil
+		}
+		if !errdefs.IsConflict(err) {
+			return nil, fmt.Errorf("create lock %s: %w", lockName(s), err)
+		}
+		if err := e.awaitLock(ctx, s, &wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// hands starts the lock's container, once, with our standard input attached.
+// From then on the lock is held until Release, and its container can be used.
+func (l *Lock) hands(ctx context.Context) error {
+	ready, first := l.begin()
+	if first {
+		l.failed = l.start(ctx)
+		close(ready)
+		if l.failed != nil {
+			close(l.lost)
+		}
+	}
+	select {
+	case <-ready:
+		return l.failed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// begin says whether nobody has begun to start the container before, and what
+// is closed when that is over.
+func (l *Lock) begin() (ready chan struct{}, first bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if first = l.ready == nil; first {
+		l.ready = make(chan struct{})
+	}
+	return l.ready, first
+}
+
+// start starts the container; a call that was made is seen through.
+func (l *Lock) start(ctx context.Context) error {
+	ctx, free := seeThrough(ctx)
+	defer free()
+	fail := func(err error) error {
+		switch {
+		case unfitImage(err):
+			return fmt.Errorf("%w: start lock %s: %w", errUnfit, lockName(l.s), err)
+		case errdefs.IsNotFound(err), errdefs.IsConflict(err): // taken away as if we were dead
+			return fmt.Errorf("%w: start lock %s: %w", ErrLockLost, lockName(l.s), err)
+		}
+		return fmt.Errorf("start lock %s: %w", lockName(l.s), err)
+	}
+	// The connection outlives ctx: it is closed by Release.
+	conn, err := l.e.api.ContainerAttach(context.WithoutCancel(ctx), l.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true})
+	if err != nil {
+		return fail(err)
+	}
+	if err := l.e.api.ContainerStart(ctx, l.id, container.StartOptions{}); err != nil {
+		conn.Close()
+		return fail(err)
+	}
+	l.conn = conn
+	go func() {
+		defer close(l.lost)
+		_, _ = io.Copy(io.Discard, conn.Reader)
+	}()
+	return nil
+}
+
+// removeLock removes a lock's container, by force also one that runs.
+func (e *Engine) removeLock(ctx context.Context, id string, force bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
+	defer cancel()
+	err := e.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: force, RemoveVolumes: true})
+	if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
+		e.log.Warn("remove lock", "id", id, "error", err)
+	}
+}
+
+// Release gives the lock back and returns when nothing of it is left. It may
+// be called more than once.
+func (l *Lock) Release() {
+	l.once.Do(func() {
+		ready, first := l.begin()
+		if first {
+			l.failed = errors.New("the stack's lock was given back")
+			close(ready)
+		}
+		<-ready
+		l.e.removeLock(context.Background(), l.id, true)
+		if l.failed == nil {
+			l.conn.Close()
+			<-l.lost
+		}
+	})
+}
+
+// guard gives a context that ends, with the reason as its cause, when the lock
+// is lost. It starts the lock's container when the lease ends.
+func (l *Lock) guard(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		leased := time.NewTimer(time.Until(l.until))
+		defer leased.Stop()
+		for {
+			select {
+			case <-leased.C:
+				_ = l.hands(ctx) // its failure is a loss
+			case <-l.lost:
+				cancel(l.loss())
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// stays looks, after something has failed, whether there still are an Engine
+// and our lock. An Engine that is told to end fails what is under way for
+// reasons of its own, a moment before it goes.
+func (l *Lock) stays(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanup)
+	defer cancel()
+	select {
+	case <-l.lost:
+		return l.loss()
+	case <-time.After(moment):
+	}
+	_, err := l.e.api.ContainerInspect(ctx, l.id)
+	if errdefs.IsNotFound(err) {
+		return ErrLockLost
+	}
+	return err
+}
+
+// loss is why there is no lock any more.
+func (l *Lock) loss() error {
+	return cmp.Or(l.failed, ErrLockLost)
+}
+
+// held returns when the lock is sure to be ours: within the lease at once, else
+// when its container runs.
+func (l *Lock) held(ctx context.Context) error {
+	if time.Now().Before(l.until) {
+		return nil
+	}
+	return l.hands(ctx)
+}
+
+// lockWait is what one who waits remembers of the lock that is in the way.
+type lockWait struct {
+	id      string
+	told    bool
+	created time.Time // when it was first seen created and not started
+}
+
+// awaitLock returns when it is worth trying to take the lock again.
+func (e *Engine) awaitLock(ctx context.Context, s *converge.Stack, w *lockWait) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// Subscribed before looking, so that no end is missed.
+	gone, _ := e.api.Events(ctx, events.ListOptions{Filters: filters.NewArgs(filters.Arg("type", "container"),
+		filters.Arg("event", "destroy"), filters.Arg("container", lockName(s)))})
+	holder, err := e.api.ContainerInspect(ctx, lockName(s))
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return unreachable("look at lock "+lockName(s), err)
+	}
+	labels := holder.Config.Labels
+	if labels[converge.LabelOwner] == "" || labels[converge.LabelStack] != s.Name {
+		return &fault.Error{Op: "lock stack", What: s.Name, Why: fmt.Sprintf("the name %s belongs to a container that is no lock (%s)", lockName(s), holder.Config.Image),
+			Remedy: fmt.Sprintf("Rename or remove that container: docker rename %s other-%s", lockName(s), lockName(s))}
+	}
+	if holder.ID != w.id {
+		*w = lockWait{id: holder.ID}
+	}
+	if holder.State.Status == container.StateCreated {
+		switch {
+		case w.created.IsZero():
+			w.created = time.Now()
+		case time.Since(w.created) > staleLock:
+			e.log.Info("remove lock that was never started", "owner", labels[converge.LabelOwner])
+			e.removeLock(ctx, holder.ID, false) // it may have been started since
+			return nil
+		}
+	}
+	if is := holder.State.Status; !w.told && (is == container.StateCreated || is == container.StateRunning || is == container.StatePaused) {
+		w.told = true
+		e.sink.Send(progress.Event{State: progress.Info, Kind: "lock", Resource: "lock " + lockName(s), Text: "waiting for " + holderText(labels)})
+	}
+	timer := time.NewTimer(lockPoll)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("wait for %s: %w", holderText(labels), context.Cause(ctx))
+	case <-gone:
+	case <-timer.C:
+	}
+	return nil
+}
+
+// holderText says who has a lock: alice@host (pid 12, up, since 12:03).
+func holderText(labels map[string]string) string {
+	text := strings.TrimSuffix(labels[converge.LabelOwner], ")")
+	if c := labels[converge.LabelCommand]; c != "" {
+		text += ", " + c
+	}
+	if since, err := time.Parse(time.RFC3339, labels[converge.LabelSince]); err == nil {
+		text += ", since " + since.Local().Format("15:04")
+	}
+	return text + ")"
+}

@@ -1,0 +1,45 @@
+// Package wiring holds what every public package can be handed beside its
+// configuration: the Engine's client, a logger, a listener for progress.
+package wiring
+
+import (
+	"log/slog"
+
+	"github.com/docker/docker/client"
+
+	"github.com/heptaup/hepta/internal/progress"
+)
+
+// Options is what the functional options fill in. The zero value is silent
+// and finds the Engine by itself.
+type Options struct {
+	Docker   client.APIClient // nil: made from Host on first use
+	Host     string           // Engine address; "" follows DOCKER_HOST, then the current docker context
+	Log      *slog.Logger     // never nil after Apply
+	Progress progress.Sink
+}
+
+// Option changes Options.
+type Option func(*Options)
+
+// Apply folds opts into Options with a logger that discards by default.
+func Apply(opts []Option) Options {
+	o := Options{Log: slog.New(slog.DiscardHandler)}
+	for _, f := range opts {
+		f(&o)
+	}
+	return o
+}
+
+// WithDocker uses c instead of making a client; the caller closes it.
+func WithDocker(c client.APIClient) Option { return func(o *Options) { o.Docker = c } }
+
+// WithHost names the Engine: unix://, tcp://, ssh://, or a docker context as
+// context://NAME.
+func WithHost(host string) Option { return func(o *Options) { o.Host = host } }
+
+// WithLogger logs to l instead of discarding.
+func WithLogger(l *slog.Logger) Option { return func(o *Options) { o.Log = l } }
+
+// WithProgress sends what happens to sink.
+func WithProgress(sink progress.Sink) Option { return func(o *Options) { o.Progress = sink } }

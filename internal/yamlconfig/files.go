@@ -1,0 +1,168 @@
+package yamlconfig
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/heptaup/hepta/internal/secret"
+)
+
+// maxFile bounds a file that a key names.
+const maxFile = 256 << 10
+
+// ReadFiles reads the files that keys with an into tag name, relative to dir,
+// and fills the fields they are for; private ones may also name a variable of
+// the environment, env:NAME, or standard input, -. Directories, check dir, are
+// made absolute. A field that has content already keeps it. The second list is
+// of warnings: secrets that others on this machine can read.
+func ReadFiles(dir string, v any) (problems, warnings []Problem) {
+	var stdin string // the key that has read it
+	walk(reflect.ValueOf(v).Elem(), "", func(f field) {
+		if f.tag.Get("check") == "dir" && f.value.String() != "" && !filepath.IsAbs(f.value.String()) {
+			f.value.SetString(filepath.Join(dir, f.value.String()))
+		}
+		target := f.tag.Get("into")
+		if target == "" || f.value.String() == "" {
+			return
+		}
+		into := f.parent.FieldByName(target)
+		if !into.IsZero() {
+			return
+		}
+		path := f.value.String()
+		private := f.tag.Get("private") == "true"
+		var content []byte
+		var mode fs.FileMode
+		var err error
+		variable, isVariable := strings.CutPrefix(path, "env:")
+		switch {
+		case private && isVariable:
+			path = "variable " + variable
+			content, err = readVariable(variable)
+		case private && path == "-" && stdin != "":
+			path, err = "standard input", fmt.Errorf("%s has read it already", stdin)
+		case private && path == "-":
+			path, stdin = "standard input", f.path
+			content, err = readInput(os.Stdin)
+		default:
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(dir, path)
+			}
+			content, mode, err = readFile(path)
+		}
+		if err == nil {
+			err = fill(into, content)
+		}
+		if err != nil {
+			problems = append(problems, Problem{Path: f.path, Text: fmt.Sprintf("read %s: %v", path, err)})
+			return
+		}
+		if private && mode&0o004 != 0 {
+			warnings = append(warnings, Problem{Path: f.path,
+				Text: fmt.Sprintf("%s is a secret that everybody on this machine can read (mode %04o): chmod 600 %s", path, mode, path)})
+		}
+	})
+	return problems, warnings
+}
+
+func readFile(path string) ([]byte, fs.FileMode, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, 0, bare(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, fmt.Errorf("it is not a regular file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, bare(err)
+	}
+	defer f.Close()
+	content, err := readBounded(f)
+	return content, info.Mode().Perm(), err
+}
+
+func readBounded(r io.Reader) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	switch {
+	case err != nil:
+		return nil, bare(err)
+	case len(content) > maxFile:
+		return nil, fmt.Errorf("it has more than %d bytes", maxFile)
+	case len(bytes.TrimSpace(content)) == 0:
+		return nil, fmt.Errorf("it is empty")
+	}
+	return content, nil
+}
+
+func readVariable(name string) ([]byte, error) {
+	text, there := os.LookupEnv(name)
+	if !there {
+		return nil, fmt.Errorf("it is not set")
+	}
+	return readBounded(strings.NewReader(text))
+}
+
+// readInput reads what somebody pipes in; nobody types a secret for all to see.
+func readInput(in *os.File) ([]byte, error) {
+	if info, err := in.Stat(); err == nil && info.Mode()&fs.ModeCharDevice != 0 {
+		return nil, fmt.Errorf("nothing is piped in")
+	}
+	return readBounded(in)
+}
+
+// bare drops the path from an error that is told together with it.
+func bare(err error) error {
+	if p, ok := err.(*fs.PathError); ok {
+		return p.Err
+	}
+	return err
+}
+
+func fill(into reflect.Value, content []byte) error {
+	switch into.Interface().(type) {
+	case secret.Value:
+		text := strings.TrimRight(string(content), "\r\n")
+		if err := wrongSecret(text); err != nil {
+			return err
+		}
+		into.Set(reflect.ValueOf(secret.New(text)))
+	case []byte:
+		into.SetBytes(content)
+	case []string:
+		var lines []string
+		for line := range strings.Lines(string(content)) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+				lines = append(lines, line)
+			}
+		}
+		into.Set(reflect.ValueOf(lines))
+	default:
+		panic("yamlconfig: no rule to fill " + into.Type().String())
+	}
+	return nil
+}
+
+// wrongSecret says why a text is no secret on one line; it does not repeat it.
+func wrongSecret(text string) error {
+	switch {
+	case strings.HasPrefix(text, "\ufeff"):
+		return fmt.Errorf("it begins with a byte order mark, which would count: save it as UTF-8 without one")
+	case !utf8.ValidString(text):
+		return fmt.Errorf("it is not UTF-8")
+	case strings.ContainsAny(text, "\r\n"):
+		return fmt.Errorf("it has more than one line, a secret has one")
+	case hasControl(text, ""):
+		return fmt.Errorf("it has control characters, a secret is one line of text")
+	case strings.TrimSpace(text) != text:
+		return fmt.Errorf("it begins or ends with white space: put the bare text on its only line")
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package hepta
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/yamlconfig"
+)
+
+// ConfigError is everything that is wrong with a configuration, one line each
+// with the place in the file.
+type ConfigError = yamlconfig.Error
+
+// DefaultFile is the name under which a configuration is looked for.
+const DefaultFile = "hepta.yaml"
+
+// Load reads a configuration and the files that it names. Everything that is
+// wrong with it is one *ConfigError.
+func Load(path string) (*Config, error) {
+	data, err := readConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	cfg, at, problems := parse(data)
+	missing, warnings := yamlconfig.ReadFiles(filepath.Dir(path), cfg)
+	for _, p := range missing {
+		if !yamlconfig.Covered(p.Path, problems) {
+			problems = append(problems, p)
+		}
+	}
+	problems = cfg.more(problems, at, len(missing) == 0)
+	if err := yamlconfig.NewError(path, at, problems); err != nil {
+		return nil, err
+	}
+	for _, w := range warnings {
+		cfg.Warnings = append(cfg.Warnings, (&yamlconfig.Error{Name: path, Problems: []yamlconfig.Problem{w}}).Error())
+	}
+	return cfg, nil
+}
+
+func readConfig(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &fault.Error{Op: "read", What: path, Err: fs.ErrNotExist,
+			Remedy: "Write one with 'hepta init', or name another with --file."}
+	}
+	var data []byte
+	if err == nil {
+		defer f.Close()
+		data, err = io.ReadAll(io.LimitReader(f, yamlconfig.MaxBytes+1))
+	}
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		return nil, &fault.Error{Op: "read", What: path, Err: failed.Err, Remedy: "Name a file that can be read with --file."}
+	}
+	return data, err
+}
+
+// Parse reads a configuration without opening any file: what keys such as
+// password_file name stays unread, and what can be told only with it is left
+// to Validate and New. The name is for the errors.
+func Parse(name string, data []byte) (*Config, error) {
+	cfg, at, problems := parse(data)
+	problems = cfg.more(problems, at, false)
+	if err := yamlconfig.NewError(name, at, problems); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+// parse decodes and checks one value at a time.
+func parse(data []byte) (*Config, yamlconfig.Positions, []yamlconfig.Problem) {
+	cfg := new(Config)
+	at, problems := yamlconfig.Decode(data, cfg)
+	for _, p := range yamlconfig.Check(cfg, at) {
+		if !yamlconfig.Covered(p.Path, problems) {
+			problems = append(problems, p)
+		}
+	}
+	return cfg, at, problems
+}

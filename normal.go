@@ -1,0 +1,101 @@
+package hepta
+
+import (
+	"cmp"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/heptaup/hepta/internal/yamlconfig"
+	"github.com/heptaup/hepta/traefik"
+)
+
+// normal is a copy of the configuration in which the short forms are written
+// out and every default of the tags is filled in. It is the only place where
+// that happens; the images and what else a room decides stay with the room.
+func (c *Config) normal() *Config {
+	n := *c
+	if n.Registry != nil {
+		r := *n.Registry
+		n.Registry = &r
+		if r.Mirror != nil {
+			m := *r.Mirror
+			n.Registry.Mirror = &m
+		}
+	}
+	if n.Heptapod.SMTP != nil {
+		m := *n.Heptapod.SMTP
+		n.Heptapod.SMTP = &m
+	}
+	if n.Traefik.Dashboard != nil {
+		d := *n.Traefik.Dashboard
+		n.Traefik.Dashboard = &d
+	}
+	n.Runners = slices.Clone(n.Runners)
+
+	n.Heptapod.Host = cmp.Or(n.Heptapod.Host, n.Forge.Host)
+	n.Forge.Host = n.Heptapod.Host
+	n.Forge.URL = strings.TrimRight(n.Forge.URL, "/")
+	if a := n.ACME; a != nil {
+		n.TLS.Mode = cmp.Or(n.TLS.Mode, string(traefik.TLSACME))
+		n.TLS.Email = cmp.Or(n.TLS.Email, a.Email)
+		n.TLS.Challenge = cmp.Or(n.TLS.Challenge, a.Challenge)
+		n.TLS.Server = cmp.Or(n.TLS.Server, a.Server)
+		n.ACME = nil
+	}
+	if n.TLS.Mode == "" {
+		n.TLS.Mode = string(traefik.TLSInternal)
+		if n.TLS.Email != "" {
+			n.TLS.Mode = string(traefik.TLSACME)
+		}
+	}
+	yamlconfig.SetDefaults(&n)
+	if n.Heptapod.Host != "" {
+		n.Heptapod.ExternalURL = cmp.Or(n.Heptapod.ExternalURL, n.address(n.Heptapod.Host))
+	}
+	return &n
+}
+
+// elsewhere says whether the forge is another's, and only its runners are ours.
+func (c *Config) elsewhere() bool { return c.Forge.URL != "" }
+
+// forgeRegistry is the forge's own registry, nil where it has none.
+func (c *Config) forgeRegistry() *Registry {
+	if r := c.Registry; r != nil && (r.Host != "" || r.Port != 0) {
+		return r
+	}
+	return nil
+}
+
+// mirror is the mirror of Docker Hub, nil where there is none.
+func (c *Config) mirror() *Mirror {
+	if c.Registry == nil || c.Registry.Mirror == nil || c.Registry.Mirror.Enabled != nil && !*c.Registry.Mirror.Enabled {
+		return nil
+	}
+	return c.Registry.Mirror
+}
+
+// tlsMode is where certificates come from, in a normal configuration.
+func (c *Config) tlsMode() traefik.TLSMode { return traefik.TLSMode(c.TLS.Mode) }
+
+// address is the URL of a host name that the proxy publishes.
+func (c *Config) address(host string) string {
+	scheme, port, usual := "https", c.Traefik.HTTPSPort, 443
+	if c.tlsMode() == traefik.TLSOff {
+		scheme, port, usual = "http", c.Traefik.HTTPPort, 80
+	}
+	if port != usual {
+		host = net.JoinHostPort(host, strconv.Itoa(port))
+	}
+	return scheme + "://" + host
+}
+
+// hosts are the names that the proxy publishes.
+func (c *Config) hosts() []string {
+	names := c.forgeHosts()
+	if c.Traefik.Dashboard != nil && c.Traefik.Dashboard.Host != "" {
+		names = append(names, c.Traefik.Dashboard.Host)
+	}
+	return names
+}

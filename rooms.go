@@ -1,0 +1,195 @@
+package hepta
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/heptaup/hepta/heptapod"
+	"github.com/heptaup/hepta/internal/yamlconfig"
+	"github.com/heptaup/hepta/runner"
+	"github.com/heptaup/hepta/traefik"
+)
+
+// How ssh reaches the forge.
+const (
+	viaHost    = "host"
+	viaTraefik = "traefik"
+	viaNone    = "none"
+)
+
+// The functions below say a normal configuration in the words of each room.
+
+func (c *Config) traefik() traefik.Config {
+	t := traefik.Config{
+		Stack: c.Stack, Data: c.Data, Network: c.Network,
+		Image: c.Traefik.Image, Socket: c.Socket, HTTPPort: c.Traefik.HTTPPort, HTTPSPort: c.Traefik.HTTPSPort,
+		LogLevel: c.Traefik.LogLevel, Flags: c.Traefik.Flags, Labels: c.Traefik.Labels,
+		Hosts: c.hosts(),
+		TLS: traefik.TLS{
+			Mode: c.tlsMode(), Email: c.TLS.Email, Challenge: c.TLS.Challenge,
+			CAServer: c.TLS.Server, CACertificates: c.TLS.CA,
+			Certificate: c.TLS.Certificate, Key: c.TLS.Key,
+		},
+	}
+	if d := c.Traefik.Dashboard; d != nil {
+		t.Dashboard = traefik.Dashboard{Host: d.Host, Users: d.Users}
+	}
+	if c.Heptapod.SSH.Via == viaTraefik {
+		t.SSHPort = c.Heptapod.SSH.Port
+	}
+	return t
+}
+
+func (c *Config) forge() heptapod.Config {
+	if c.elsewhere() {
+		u, err := url.Parse(c.Forge.URL)
+		if err != nil {
+			u = &url.URL{}
+		}
+		return heptapod.Config{Stack: c.Stack, Data: c.Data, Network: c.Network, Host: u.Hostname(), ExternalURL: c.Forge.URL, Plain: u.Scheme == "http"}
+	}
+	h := c.Heptapod
+	f := heptapod.Config{
+		Stack: c.Stack, Data: c.Data, Network: c.Network,
+		Image: h.Image, Host: h.Host, ExternalURL: h.ExternalURL,
+		Plain:    c.tlsMode() == traefik.TLSOff,
+		Services: h.Services, TrustedProxies: h.TrustedProxies, RackAttackAllow: h.RackAttackAllow,
+		Ruby: h.GitlabRB, RootPassword: h.RootPassword, RootEmail: h.RootEmail,
+		Env: h.Env, Labels: h.Labels, Ports: h.Ports,
+		ShmSize: h.ShmSize, Memory: h.Memory, BootMinutes: h.BootMinutes,
+	}
+	switch h.SSH.Via {
+	case viaNone:
+		f.SSH = heptapod.SSH{Off: true}
+	default:
+		f.SSH = heptapod.SSH{Port: h.SSH.Port, ViaProxy: h.SSH.Via == viaTraefik}
+	}
+	if m := h.SMTP; m != nil {
+		f.SMTP = &heptapod.SMTP{
+			Address: m.Address, Port: m.Port, User: m.User, Password: m.Password, Domain: m.Domain,
+			Authentication: m.Authentication, StartTLS: m.StartTLS, TLS: m.TLS,
+			From: m.From, ReplyTo: m.ReplyTo, DisplayName: m.DisplayName,
+		}
+	}
+	if r := c.forgeRegistry(); r != nil {
+		f.Registry = &heptapod.Registry{Port: r.Port, Certificate: r.Certificate, Key: r.Key, Path: r.Path, TokenMinutes: r.TokenMinutes, NginxPort: r.NginxPort}
+		if r.Host != "" {
+			f.Registry.ExternalURL = c.address(r.Host)
+		}
+	}
+	return f
+}
+
+// registryHost is the registry as images name it, host[:port]; "" when there is none.
+func (c *Config) registryHost() string {
+	r := c.forgeRegistry()
+	switch {
+	case c.elsewhere():
+		return c.Forge.Registry
+	case r == nil:
+		return ""
+	case r.Host == "":
+		return net.JoinHostPort(c.Heptapod.Host, strconv.Itoa(r.Port))
+	case c.tlsMode() == traefik.TLSOff && c.Traefik.HTTPPort != 80:
+		return net.JoinHostPort(r.Host, strconv.Itoa(c.Traefik.HTTPPort))
+	case c.tlsMode() != traefik.TLSOff && c.Traefik.HTTPSPort != 443:
+		return net.JoinHostPort(r.Host, strconv.Itoa(c.Traefik.HTTPSPort))
+	}
+	return r.Host
+}
+
+func (c *Config) runners() runner.Config {
+	r := runner.Config{
+		Stack: c.Stack, Data: c.Data, Network: c.Network,
+		Image: c.Runner.Image, HelperImage: c.Runner.HelperImage,
+		Concurrent: c.Runner.Concurrent, CheckInterval: c.Runner.CheckInterval, DrainSeconds: c.Runner.DrainSeconds,
+		Socket: c.Socket, Labels: c.Runner.Labels, CA: c.Runner.CA, ExtraHosts: c.Runner.ExtraHosts,
+		Forge: runner.Forge{URL: c.Heptapod.ExternalURL, RegistrationToken: c.Runner.RegistrationToken},
+		After: []string{"container:" + heptapod.Service, string(heptapod.RefToken)},
+	}
+	if c.elsewhere() {
+		r.Forge.URL, r.Forge.Token, r.After = c.Forge.URL, c.Forge.Token, nil
+	}
+	if host := c.registryHost(); host != "" {
+		r.RegistryHosts, r.Registries = []string{host}, []string{c.registryAddress()}
+	}
+	switch {
+	case c.elsewhere():
+	case c.tlsMode() == traefik.TLSInternal:
+		r.CAFile = traefik.RootFile
+		if c.bundles() {
+			r.CA, r.CAFile = nil, bundleFile // which trust writes
+		}
+		r.HostNames = c.forgeHosts()
+	case c.tlsMode() == traefik.TLSOff:
+		r.HostNames = c.forgeHosts()
+	}
+	if m := c.mirror(); m != nil {
+		r.Mirror = m.address()
+	}
+	for _, x := range c.Runners {
+		r.Runners = append(r.Runners, x.room())
+	}
+	return r
+}
+
+// forgeHosts are the names that a job needs.
+func (c *Config) forgeHosts() []string {
+	var hosts []string
+	if c.Heptapod.Host != "" {
+		hosts = append(hosts, c.Heptapod.Host)
+	}
+	if c.Registry != nil && c.Registry.Host != "" {
+		hosts = append(hosts, c.Registry.Host)
+	}
+	return hosts
+}
+
+func (x Runner) room() runner.Runner {
+	r := runner.Runner{
+		Name: x.Name, Mode: runner.Mode(x.Mode), Tags: slices.Clone(x.Tags), RunUntagged: x.RunUntagged,
+		Locked: x.Locked, Paused: x.Paused, AccessLevel: x.AccessLevel, MaximumTimeout: x.MaximumTimeout,
+		Concurrent: x.Concurrent, Image: x.Image, DindImage: x.DindImage,
+		BuildCache: x.BuildCache, TLS: x.TLS, AllowedImages: x.AllowedImages, AllowedServices: x.AllowedServices,
+		Group: int64(x.Group), Project: int64(x.Project),
+		Environment: x.Environment, Settings: x.Settings, Docker: x.Docker,
+	}
+	if x.Forge != nil {
+		r.Token, r.URL = x.Forge.Token, x.Forge.URL
+	}
+	return r
+}
+
+// roomProblems is what the rooms have to say about a configuration.
+func (c *Config) roomProblems() []yamlconfig.Problem {
+	n := c.normal()
+	if n.Heptapod.Host == "" && !n.elsewhere() {
+		return nil // without a name nothing else about the stack can be told
+	}
+	var problems []yamlconfig.Problem
+	if !n.elsewhere() {
+		problems = problemsOf("traefik", n.traefik().Validate())
+		problems = append(problems, problemsOf("heptapod", n.forge().Validate())...)
+	}
+	if len(n.Runners) > 0 {
+		for _, p := range problemsOf("runners", n.runners().Validate()) {
+			p.Path = n.byNumber(p.Path)
+			problems = append(problems, p)
+		}
+	}
+	return problems
+}
+
+// byNumber is the place in the file of what a room says by a runner's name.
+func (c *Config) byNumber(path string) string {
+	for i, x := range c.Runners {
+		if rest, ok := strings.CutPrefix(path, "runners["+x.Name+"]"); ok {
+			return fmt.Sprintf("runners[%d]%s", i, rest)
+		}
+	}
+	return path
+}

@@ -1,0 +1,73 @@
+package runner
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The images that are used when none is named.
+const (
+	// DefaultImage is the runner that knows Mercurial besides Git.
+	DefaultImage = "octobus/heptapod-runner:latest"
+	// DefaultJobImage holds the docker command.
+	DefaultJobImage = "docker:28"
+	// DefaultDindImage fits DefaultJobImage.
+	DefaultDindImage = "docker:28-dind"
+	// DefaultRootlessImage holds buildah.
+	DefaultRootlessImage = "quay.io/buildah/stable:latest"
+)
+
+// withDefaults returns a copy in which every default is filled in.
+func (cfg Config) withDefaults() Config {
+	cfg.Stack = cmp.Or(cfg.Stack, "hepta")
+	cfg.Data = cmp.Or(cfg.Data, "/srv/hepta")
+	cfg.Network = cmp.Or(cfg.Network, "web")
+	cfg.Image = cmp.Or(cfg.Image, DefaultImage)
+	cfg.Socket = cmp.Or(cfg.Socket, "/var/run/docker.sock")
+	cfg.CheckInterval = cmp.Or(cfg.CheckInterval, 3)
+	cfg.DrainSeconds = cmp.Or(cfg.DrainSeconds, 600)
+	cfg.Forge.URL = strings.TrimRight(cfg.Forge.URL, "/")
+	if len(cfg.CA) > 0 {
+		cfg.CAFile = cmp.Or(cfg.CAFile, fileCA)
+	}
+	cfg.Runners = slices.Clone(cfg.Runners)
+	sum := 0
+	for i := range cfg.Runners {
+		r := &cfg.Runners[i]
+		r.Mode = cmp.Or(r.Mode, Dind)
+		r.Concurrent = cmp.Or(r.Concurrent, 1)
+		if r.Mode == Rootless {
+			r.Image = cmp.Or(r.Image, DefaultRootlessImage)
+		}
+		r.Image = cmp.Or(r.Image, DefaultJobImage)
+		r.AccessLevel = cmp.Or(r.AccessLevel, "not_protected")
+		r.URL = cmp.Or(strings.TrimRight(r.URL, "/"), cfg.Forge.URL)
+		sum += r.Concurrent
+	}
+	// A runner that waits for jobs holds one of these: with no more than there
+	// are runners, they starve each other.
+	cfg.Concurrent = cmp.Or(cfg.Concurrent, max(sum, len(cfg.Runners)+1))
+	return cfg
+}
+
+func (cfg Config) drain() time.Duration { return time.Duration(cfg.DrainSeconds) * time.Second }
+
+// caInside is the authority's certificate inside the runner container.
+func (cfg Config) caInside() string { return path.Join(caDir, path.Base(cfg.CAFile)) }
+
+// runUntagged is the default that the forge would otherwise have to guess.
+func (r Runner) runUntagged() bool {
+	if r.RunUntagged != nil {
+		return *r.RunUntagged
+	}
+	return len(r.Tags) == 0
+}
+
+// plainDind says whether a job speaks to its daemon without TLS.
+func (r Runner) plainDind() bool { return r.Mode == Dind && r.TLS != nil && !*r.TLS }
+
+// given says whether the runner's token was made elsewhere.
+func (r Runner) given() bool { return !r.Token.Empty() }

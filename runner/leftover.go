@@ -1,0 +1,300 @@
+package runner
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+
+	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/pattern"
+)
+
+// markPrefix begins the labels that a runner puts on what it makes for jobs.
+// Runners before 13 put them on containers alone, and have no "managed".
+const markPrefix = "com.gitlab.gitlab-runner."
+
+// The names that runners give. A slot is one of the places that a runner has
+// for the jobs of a project; what is left of one is used again by the next.
+const slotPattern = `^runner-[A-Za-z0-9_-]{6,}?-project-[0-9]+-concurrent-[0-9]+-`
+
+var (
+	slotName    = pattern.New(slotPattern)
+	slotNetwork = pattern.New(slotPattern + `([A-Za-z0-9-]+-)?network$`)
+	slotCache   = pattern.New(slotPattern + `cache-[0-9a-f]{16,}(-protected)?$`)
+	hashedCache = pattern.New(`^runner-[0-9a-f]{16,}-cache-[0-9a-f]{16,}(-protected)?$`)
+	anonymous   = pattern.New(`^[0-9a-f]{64}$`)
+)
+
+// LeftoverKind is what a Leftover is.
+type LeftoverKind string
+
+// The kinds of leftovers, in the order in which they are removed.
+const (
+	LeftContainer LeftoverKind = "container"
+	LeftNetwork   LeftoverKind = "network"
+	LeftVolume    LeftoverKind = "volume"
+	LeftImage     LeftoverKind = "image"
+)
+
+// Leftover is something that bears the marks of a job.
+type Leftover struct {
+	Kind    LeftoverKind `json:"kind"`
+	ID      string       `json:"id"`
+	Name    string       `json:"name"`
+	Job     string       `json:"job,omitempty"`
+	Project string       `json:"project,omitempty"`
+	Runner  string       `json:"runner,omitempty"` // as the runner calls itself: the beginning of its token
+	Created time.Time    `json:"created,omitzero"`
+	// Bytes are what removing it frees; 0 for what stays.
+	Bytes int64 `json:"bytes,omitempty"`
+	// Kept says why it stays; empty when it goes.
+	Kept    string `json:"kept,omitempty"`
+	Removed bool   `json:"removed,omitempty"`
+
+	slot string // of the runner, read out of the name
+	tags []string
+}
+
+// yard is what the Engine holds, as Prune looks at it.
+type yard struct {
+	containers []container.Summary
+	networks   []network.Summary
+	volumes    []*volume.Volume
+	images     []image.Summary
+	// ended is when a container that does not run did so last.
+	ended map[string]time.Time
+}
+
+// marks reads the labels of a job.
+func marks(l *Leftover, labels map[string]string) (marked bool) {
+	l.Job, l.Project, l.Runner = labels[markPrefix+"job.id"], labels[markPrefix+"project.id"], labels[markPrefix+"runner.id"]
+	return l.Job != "" || labels[markPrefix+"managed"] == "true"
+}
+
+// containerMarks is the leftover that a container may be. The containers of
+// stacks are none, whatever their images bear.
+func containerMarks(c *container.Summary) (Leftover, bool) {
+	l := Leftover{Kind: LeftContainer, ID: c.ID, Created: time.Unix(c.Created, 0)}
+	for _, n := range c.Names {
+		if n = strings.TrimPrefix(n, "/"); !strings.Contains(n, "/") {
+			l.Name = n
+		}
+	}
+	l.slot = slotName().FindString(l.Name)
+	marked := marks(&l, c.Labels) || l.slot != ""
+	return l, marked && c.Labels[converge.LabelStack] == ""
+}
+
+func volumeMarks(v *volume.Volume) (Leftover, bool) {
+	l := Leftover{Kind: LeftVolume, ID: v.Name, Name: v.Name, slot: slotName().FindString(v.Name)}
+	l.Created, _ = time.Parse(time.RFC3339, v.CreatedAt)
+	marked := marks(&l, v.Labels) || slotCache().MatchString(v.Name) || hashedCache().MatchString(v.Name)
+	return l, marked
+}
+
+func networkMarks(n network.Summary) (Leftover, bool) {
+	l := Leftover{Kind: LeftNetwork, ID: n.ID, Name: n.Name, Created: n.Created, slot: slotName().FindString(n.Name)}
+	return l, marks(&l, n.Labels) || slotNetwork().MatchString(n.Name)
+}
+
+func imageMarks(i *image.Summary) (Leftover, bool) {
+	l := Leftover{Kind: LeftImage, ID: i.ID, Name: i.ID, Created: time.Unix(i.Created, 0), tags: i.RepoTags}
+	l.tags = slices.DeleteFunc(slices.Clone(l.tags), func(t string) bool { return t == "<none>:<none>" })
+	if len(l.tags) > 0 {
+		l.Name = l.tags[0]
+	}
+	return l, marks(&l, i.Labels)
+}
+
+// leftovers is what bears the marks of a job, with why some of it stays.
+//
+// What a job uses that runs stays, and with it everything of that job and of
+// its slot. A job has moments without a running container: so does what was
+// in use, or made, after the given time. What any other container uses stays.
+func (y yard) leftovers(after time.Time, keepCaches bool) []Leftover {
+	out := []Leftover{}
+	busy := map[string]string{} // job or slot → why
+	var stays []*container.Summary
+	pending := map[string]*container.Summary{}
+	for i := range y.containers {
+		c := &y.containers[i]
+		l, marked := containerMarks(c)
+		if !marked {
+			stays = append(stays, c)
+			continue
+		}
+		why := ""
+		switch {
+		case c.State == container.StateRunning || c.State == container.StatePaused || c.State == container.StateRestarting:
+			why = "its job runs"
+		case l.Created.After(after) || y.ended[c.ID].After(after):
+			why = "its job may run"
+		}
+		if why != "" {
+			for _, key := range l.keys() {
+				busy[key] = cmp.Or(busy[key], why)
+			}
+		}
+		l.Kept = why
+		pending[c.ID] = c
+		out = append(out, l)
+	}
+	for i := range out {
+		out[i].heed(busy)
+		if keepCaches && out[i].cache(pending[out[i].ID].Labels) {
+			out[i].Kept = cmp.Or(out[i].Kept, "it is a cache")
+		}
+	}
+	holders(out, pending, stays)
+	used := map[string]string{} // volume, network or image → by whom
+	for i := range out {
+		if out[i].Kept != "" {
+			stays = append(stays, pending[out[i].ID])
+		}
+	}
+	for _, c := range stays {
+		for _, key := range uses(c) {
+			used[key] = "a container uses it"
+		}
+	}
+
+	add := func(l Leftover, marked bool, key string) {
+		if !marked {
+			return
+		}
+		l.Kept = used[key]
+		l.heed(busy)
+		if l.Kept == "" && l.Created.After(after) {
+			l.Kept = "its job may run"
+		}
+		if keepCaches && l.Kind == LeftVolume {
+			l.Kept = cmp.Or(l.Kept, "it is a cache")
+		}
+		out = append(out, l)
+	}
+	for _, n := range y.networks {
+		l, marked := networkMarks(n)
+		add(l, marked, "network "+n.ID)
+	}
+	for _, v := range y.volumes {
+		l, marked := volumeMarks(v)
+		add(l, marked, "volume "+v.Name)
+	}
+	for i := range y.images {
+		l, marked := imageMarks(&y.images[i])
+		add(l, marked, "image "+l.ID)
+	}
+	return out
+}
+
+// keys are the job and the slot of a leftover.
+func (l Leftover) keys() []string {
+	var keys []string
+	if l.Job != "" {
+		keys = append(keys, fmt.Sprintf("job %s of %s", l.Job, l.Runner))
+	}
+	if l.slot != "" {
+		keys = append(keys, l.slot)
+	}
+	return keys
+}
+
+// heed keeps what belongs to a job or slot that is busy.
+func (l *Leftover) heed(busy map[string]string) {
+	for _, key := range l.keys() {
+		l.Kept = cmp.Or(l.Kept, busy[key])
+	}
+}
+
+// cache says whether a container only holds a cache.
+func (l Leftover) cache(labels map[string]string) bool {
+	return labels[markPrefix+"type"] == "cache" || slotCache().MatchString(l.Name)
+}
+
+// uses are the volumes, networks and the image of a container.
+func uses(c *container.Summary) []string {
+	out := []string{"image " + c.ImageID}
+	for _, m := range c.Mounts {
+		if m.Name != "" {
+			out = append(out, "volume "+m.Name)
+		}
+	}
+	if c.NetworkSettings != nil {
+		for _, n := range c.NetworkSettings.Networks {
+			if n != nil {
+				out = append(out, "network "+n.NetworkID)
+			}
+		}
+	}
+	return out
+}
+
+// holders keeps the containers whose anonymous volumes one uses that stays:
+// before runners 13 a stopped container holds what a job's containers share.
+func holders(list []Leftover, pending map[string]*container.Summary, stays []*container.Summary) {
+	volumes := map[string]bool{}
+	mark := func(c *container.Summary) {
+		for _, m := range c.Mounts {
+			if anonymous().MatchString(m.Name) {
+				volumes[m.Name] = true
+			}
+		}
+	}
+	for _, c := range stays {
+		mark(c)
+	}
+	for _, l := range list {
+		if l.Kept != "" {
+			mark(pending[l.ID])
+		}
+	}
+	for again := true; again; {
+		again = false
+		for i := range list {
+			c := pending[list[i].ID]
+			if list[i].Kept == "" && slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool { return volumes[m.Name] }) {
+				list[i].Kept, again = "a container uses its volumes", true
+				mark(c)
+			}
+		}
+	}
+}
+
+// measure fills in what each that goes frees, the anonymous volumes of a
+// container with it.
+func measure(list []Leftover, usage types.DiskUsage) {
+	size := map[string]int64{}
+	mounts := map[string][]container.MountPoint{}
+	for _, v := range usage.Volumes {
+		if v.UsageData != nil {
+			size[v.Name] = max(v.UsageData.Size, 0)
+		}
+	}
+	for _, c := range usage.Containers {
+		size[c.ID], mounts[c.ID] = c.SizeRw, c.Mounts
+	}
+	for _, i := range usage.Images {
+		size[i.ID] = i.Size - max(i.SharedSize, 0)
+	}
+	counted := map[string]bool{}
+	for i := range list {
+		if list[i].Kept != "" {
+			continue
+		}
+		list[i].Bytes = size[list[i].ID]
+		for _, m := range mounts[list[i].ID] {
+			if anonymous().MatchString(m.Name) && !counted[m.Name] {
+				counted[m.Name] = true
+				list[i].Bytes += size[m.Name]
+			}
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/engine"
+	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/progress"
+)
+
+// Plan is what Up would do, and why.
+type Plan = converge.Plan
+
+// Plan looks at the Docker host and says what Up would do. The forge is not
+// asked.
+func (r *Runners) Plan(ctx context.Context) (*Plan, error) {
+	return r.on(ctx, "plan", (*engine.Engine).Plan)
+}
+
+// Up makes the runners in the forge, writes their config.toml, runs their
+// container and waits until they are online. Runners of an earlier
+// configuration that are no longer described are removed from both sides:
+// Up with an empty list takes them all out of the forge and their container
+// away.
+//
+// It works on the runners and nothing else: where a stack has other services
+// too, it refuses. What was done is returned even when it ends with an error.
+func (r *Runners) Up(ctx context.Context) (*Plan, error) {
+	return r.on(ctx, "bring up", func(e *engine.Engine, ctx context.Context, s *converge.Stack) (*Plan, error) {
+		return e.Up(ctx, s, engine.UpOptions{})
+	})
+}
+
+// Down ends the runner container once its jobs are done, or the time for that
+// is over. The runners stay in the forge, offline, and Up brings them back.
+func (r *Runners) Down(ctx context.Context) (*Plan, error) {
+	return r.on(ctx, "take down", func(e *engine.Engine, ctx context.Context, s *converge.Stack) (*Plan, error) {
+		o, err := e.Observe(ctx, &converge.Stack{Name: s.Name, Data: s.Data})
+		if err != nil {
+			return nil, err
+		}
+		if _, err := r.refuseCompany(o); err != nil {
+			return nil, err
+		}
+		return e.Down(ctx, s, engine.DownOptions{})
+	})
+}
+
+// Look passes f the roster of the runners without taking the stack's lock: f
+// may look and pause, and nothing that writes on the host.
+func (r *Runners) Look(ctx context.Context, f func(*Roster) error) error {
+	_, err := r.on(ctx, "look at", func(e *engine.Engine, ctx context.Context, s *converge.Stack) (*Plan, error) {
+		look := *s
+		if r.cfg.CAFile != "" {
+			look.Files = append(slices.Clone(s.Files), converge.File{Path: r.cfg.CAFile})
+		}
+		o, err := e.Observe(ctx, &look)
+		if err != nil {
+			return nil, err
+		}
+		return nil, f(r.Roster(view{o, r.opts.Progress}))
+	})
+	return err
+}
+
+// Change passes f the roster of the runners under the stack's lock. Others
+// that wait for it read command.
+func (r *Runners) Change(ctx context.Context, command string, f func(*Roster) error) error {
+	_, err := r.on(ctx, "change", func(e *engine.Engine, ctx context.Context, s *converge.Stack) (*Plan, error) {
+		lock, err := e.Lock(ctx, s, engine.LockOptions{Command: command})
+		if err != nil {
+			return nil, err
+		}
+		defer lock.Release()
+		return nil, f(r.Roster(lock.Host()))
+	})
+	return err
+}
+
+// on runs f on the Engine with the runners alone.
+func (r *Runners) on(ctx context.Context, verb string, f func(*engine.Engine, context.Context, *converge.Stack) (*Plan, error)) (*Plan, error) {
+	var api engine.API = r.opts.Docker
+	if r.opts.Docker == nil {
+		made, err := engine.Dial(ctx, r.opts.Host)
+		if err != nil {
+			return nil, err
+		}
+		defer made.Close()
+		api = made
+	}
+	s := r.Resources()
+	s.Decide = append(s.Decide, r.refuseCompany)
+	plan, err := f(engine.New(api, r.opts.Log, r.opts.Progress), ctx, &s)
+	if err != nil {
+		return plan, fmt.Errorf("%s runners of stack %s: %w", verb, r.cfg.Stack, err)
+	}
+	return plan, nil
+}
+
+// refuseCompany keeps the containers of a larger stack from being taken for
+// ones that are no longer wanted.
+func (r *Runners) refuseCompany(o *converge.Observed) ([]converge.Task, error) {
+	var others []string
+	for _, c := range o.Containers {
+		service := c.Labels[converge.LabelService]
+		if c.Labels[converge.LabelStack] == r.cfg.Stack && service != "" && service != Service {
+			others = append(others, c.Name)
+		}
+	}
+	if len(others) == 0 {
+		return nil, nil
+	}
+	return nil, &fault.Error{Op: "plan", What: r.ContainerName() + " alone",
+		Why:    "the stack " + r.cfg.Stack + " has more in it: " + strings.Join(others, ", "),
+		Remedy: "Work on the whole stack, or give the runners a stack of their own."}
+}
+
+// view is a machine that is only looked at, as it was when it was observed.
+type view struct {
+	o    *converge.Observed
+	sink progress.Sink
+}
+
+func (v view) ReadFile(_ context.Context, path string) ([]byte, error) {
+	if f := v.o.Files[path]; f.Exists {
+		return f.Content, nil
+	}
+	return nil, fmt.Errorf("read %s: %w", path, fs.ErrNotExist)
+}
+
+func (view) Run(context.Context, converge.OneOff) ([]byte, error) {
+	return nil, errors.New("run a container: the stack's lock is not held")
+}
+
+func (view) WriteFile(context.Context, string, []byte, fs.FileMode, int, int) error {
+	return errors.New("write file: the stack's lock is not held")
+}
+
+func (view) Exec(context.Context, string, []string, []byte) (converge.ExecResult, error) {
+	return converge.ExecResult{}, errors.New("run in container: the stack's lock is not held")
+}
+
+func (v view) Progress(text string) { v.sink.Send(progress.Event{State: progress.Info, Text: text}) }
+func (v view) Sink() progress.Sink  { return v.sink }

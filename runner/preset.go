@@ -1,0 +1,201 @@
+package runner
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Where things lie inside the containers.
+const (
+	configDir = "/etc/gitlab-runner"
+	caDir     = "/etc/hepta/ca"
+	certDir   = "/certs/client"
+	// jobCA is where GitLab's helper image looks for an authority.
+	jobCA = configDir + "/certs/ca.crt"
+	// jobTrust makes the docker CLI of a job trust that authority, too:
+	// BuildKit has the CLI fetch registry tokens from the forge. Programs in
+	// Go read every file of these directories.
+	jobTrust = "SSL_CERT_DIR=/etc/ssl/certs:" + configDir + "/certs"
+)
+
+// ConfigTOML is a config.toml with the runners of cfg, each of which brings its
+// Token. It is for a runner that nothing else keeps up to date. gateway is the
+// address under which jobs reach the Docker host, for cfg.HostNames.
+func ConfigTOML(cfg Config, gateway string) ([]byte, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	want := Desired{Concurrent: cfg.Concurrent, CheckInterval: cfg.CheckInterval}
+	for _, r := range cfg.Runners {
+		if r.BuildCache > 0 {
+			return nil, fmt.Errorf("render config.toml: runner %s: a build cache needs a file beside config.toml, which Up writes", r.Name)
+		}
+		if !r.given() {
+			return nil, fmt.Errorf("render config.toml: runner %s has no token", r.Name)
+		}
+		s := cfg.section(r, place{gateway: gateway})
+		s.Set["token"] = r.Token.Reveal()
+		want.Runners = append(want.Runners, s)
+	}
+	return MergeConfig(nil, want)
+}
+
+// section is what config.toml has to say about r, apart from its token.
+//
+// The docker table of a mode: dind is privileged and shares the directory of
+// the client certificates between the job and its daemon, whether the job or
+// the runner names the daemon as a service; socket binds the Engine's socket;
+// rootless lets a job make namespaces of its own, in which it has the rights
+// that building takes; plain has none of this. With BuildCache a volume of the
+// project and slot holds what dind's daemon or buildah keeps.
+func (cfg Config) section(r Runner, at place) Section {
+	docker := map[string]any{"image": r.Image, "privileged": r.Mode == Dind}
+	volumes := []string{"/cache"}
+	env := slices.Clone(r.Environment)
+	switch r.Mode {
+	case Dind:
+		if r.plainDind() {
+			env = append([]string{"DOCKER_TLS_CERTDIR=", "DOCKER_HOST=tcp://docker:2375"}, env...)
+			break
+		}
+		volumes = []string{certDir, "/cache"}
+		if r.BuildCache > 0 {
+			volumes = []string{path.Dir(certDir), "/cache"} // with the keys, which take seconds to make
+		}
+		env = append([]string{
+			"DOCKER_TLS_CERTDIR=/certs", "DOCKER_HOST=tcp://docker:2376", "DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=" + certDir,
+		}, env...)
+	case Socket:
+		volumes = []string{cfg.Socket + ":/var/run/docker.sock", "/cache"}
+	case Rootless:
+		docker["security_opt"] = []string{"seccomp=" + rootlessSeccomp(), "apparmor=unconfined"}
+		env = append([]string{"BUILDAH_ISOLATION=chroot", "STORAGE_DRIVER=vfs", "BUILDKITD_FLAGS=--oci-worker-no-process-sandbox"}, env...)
+	}
+	if r.BuildCache > 0 {
+		file, name, data := r.keeper()
+		volumes = append(volumes, data, path.Join(cfg.Data, file)+":"+firstInPath+name+":ro")
+		env = append([]string{fmt.Sprintf("HEPTA_BUILD_CACHE=%d", r.BuildCache)}, env...)
+	}
+	if r.DindImage != "" {
+		docker["services"] = []any{map[string]any{"name": r.DindImage, "alias": "docker"}}
+	}
+	if len(r.AllowedImages) > 0 {
+		docker["allowed_images"] = r.AllowedImages
+	}
+	if len(r.AllowedServices) > 0 {
+		docker["allowed_services"] = r.AllowedServices
+	}
+	if cfg.CAFile != "" {
+		ca := path.Join(cfg.Data, cfg.CAFile)
+		volumes = append(volumes, ca+":"+jobCA+":ro")
+		env = append([]string{jobTrust}, env...)
+		if r.Mode == Dind {
+			for _, host := range cfg.RegistryHosts {
+				volumes = extend(volumes, ca+":"+daemonCA(host)+":ro")
+			}
+		}
+	}
+	if mtu := at.narrow(r); mtu != 0 {
+		docker["network_mtu"] = mtu // of the networks that the runner makes itself
+	}
+	if v := cfg.daemonVolume(at); v != "" && r.Mode == Dind {
+		volumes = append(volumes, v)
+	}
+	var hosts []string
+	for _, name := range cfg.HostNames {
+		hosts = append(hosts, name+":"+at.gateway)
+	}
+	hosts = append(hosts, cfg.ExtraHosts...)
+	if cfg.HelperImage != "" {
+		docker["helper_image"] = cfg.HelperImage
+	}
+	for k, v := range r.Docker {
+		switch k {
+		case "volumes":
+			volumes = extend(without(volumes, v), v)
+		case "extra_hosts":
+			hosts = extend(hosts, v)
+		case "pull_policy": // old runners know no list
+			if one := stringList(v); len(one) == 1 {
+				v = one[0]
+			}
+			docker[k] = v
+		default:
+			docker[k], _ = typed(dockerKeys, k, v)
+		}
+	}
+	docker["volumes"] = volumes
+	if len(hosts) > 0 {
+		docker["extra_hosts"] = hosts
+	}
+
+	set := map[string]any{"url": r.URL, "executor": "docker", "limit": r.Concurrent, "docker": docker}
+	for k, v := range r.Settings {
+		set[k], _ = typed(sectionKeys, k, v)
+	}
+	if len(env) > 0 {
+		set["environment"] = env
+	}
+	if cfg.CAFile != "" && r.URL == cfg.Forge.URL {
+		set["tls-ca-file"] = cfg.caInside()
+	}
+	return Section{Name: r.Name, Set: set}
+}
+
+// daemonCA is where a job's own Docker daemon looks for the authority of a
+// registry. A volume cannot name a path with a colon; the daemon also reads
+// every file among the system's authorities.
+func daemonCA(registry string) string {
+	if strings.Contains(registry, ":") {
+		return "/etc/ssl/certs/hepta-ca.crt"
+	}
+	return "/etc/docker/certs.d/" + registry + "/ca.crt"
+}
+
+// extend appends the strings of v, a list as YAML gives it, that list lacks.
+func extend(list []string, v any) []string {
+	for _, s := range stringList(v) {
+		if !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// stringList reads a list of strings, or a single one; nil for anything else.
+func stringList(v any) []string {
+	switch v := v.(type) {
+	case string:
+		return []string{v}
+	case []string:
+		return v
+	case []any:
+		out := make([]string, 0, len(v))
+		for _, e := range v {
+			s, ok := e.(string)
+			if !ok {
+				return nil
+			}
+			out = append(out, s)
+		}
+		return out
+	}
+	return nil
+}
+
+// without leaves out the volumes whose place in the container one of the
+// user's takes: a path is mounted once.
+func without(volumes []string, users any) []string {
+	place := func(volume string) string {
+		parts := strings.Split(volume, ":")
+		return parts[min(1, len(parts)-1)]
+	}
+	taken := map[string]bool{}
+	for _, v := range stringList(users) {
+		taken[place(v)] = true
+	}
+	return slices.DeleteFunc(volumes, func(v string) bool { return taken[place(v)] })
+}

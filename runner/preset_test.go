@@ -1,0 +1,219 @@
+package runner
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/heptaup/hepta/internal/converge"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// presets are configurations and the config.toml that each makes.
+func presets() map[string]Config {
+	token := NewSecret("glrt-given")
+	forge := Forge{URL: "https://hg.example.org/"}
+	return map[string]Config{
+		"dind":     {Forge: forge, Runners: []Runner{{Name: "dind", Token: token}}},
+		"socket":   {Forge: forge, Runners: []Runner{{Name: "socket", Mode: Socket, Token: token, Concurrent: 4}}},
+		"plain":    {Forge: forge, HelperImage: "helper:1", Runners: []Runner{{Name: "plain", Mode: Plain, Token: token, Image: "alpine:3"}}},
+		"rootless": {Forge: forge, Runners: []Runner{{Name: "rootless", Mode: Rootless, Token: token}}},
+		"dind-plain": {Forge: forge, Runners: []Runner{{Name: "dind", Token: token, TLS: new(bool), DindImage: DefaultDindImage,
+			AllowedImages: []string{"docker:*", "registry.example.org/ci/**"}, AllowedServices: []string{"docker:*-dind"}}}},
+		"build-cache": {Forge: forge, Runners: []Runner{{Name: "dind", Token: token, BuildCache: 20 << 30}, {Name: "rootless", Mode: Rootless, Token: token, BuildCache: 10 << 30}}},
+		"internal-ca": {
+			Stack: "lab", Data: "/srv/lab", Forge: forge, CAFile: "ca/ca.crt", RegistryHosts: []string{"registry.example.org", "registry.example.org:8443"},
+			HostNames: []string{"hg.example.org", "registry.example.org"},
+			Runners: []Runner{
+				{Name: "dind", Token: token, DindImage: DefaultDindImage},
+				{Name: "socket", Mode: Socket, Token: token},
+				{Name: "elsewhere", Mode: Plain, Token: token, URL: "https://gitlab.example.com"},
+			},
+		},
+		"further-keys": {
+			Forge: forge, Concurrent: 9, CheckInterval: 1, HostNames: []string{"hg.example.org"},
+			Runners: []Runner{{
+				Name: "dind", Token: token, Environment: []string{"TZ=UTC", "QUOTE=a \"b\" \\ c"},
+				Settings: map[string]any{"request_concurrency": 2, "feature_flags": map[string]any{"FF_NETWORK_PER_BUILD": true},
+					"cache": map[string]any{"Type": "s3", "s3": map[string]any{"ServerAddress": "s3.example.org"}}},
+				Docker: map[string]any{"shm_size": 268435456, "volumes": []any{"/cache", "/opt/models:/models:ro"}, "extra_hosts": []any{"db:10.0.0.9"},
+					"privileged": false, "services_privileged": true, "pull_policy": []any{"if-not-present"},
+					"sysctls": map[string]any{"net.core.somaxconn": "1024"}},
+			}},
+		},
+	}
+}
+
+// bridge is a host whose default network is Docker's usual one.
+var bridge = &converge.Observed{Networks: []converge.ObservedNetwork{{Name: "web", Gateway: "172.18.0.1"}, {Name: "bridge", Gateway: "172.17.0.1"}}}
+
+func TestPresets(t *testing.T) {
+	for name, cfg := range presets() {
+		t.Run(name, func(t *testing.T) {
+			r, err := New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := r.mergeConfig(bridge, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join("testdata", name+".toml")
+			if *update {
+				if err := os.WriteFile(file, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			again, err := r.mergeConfig(bridge, got)
+			if err != nil || string(again) != string(got) {
+				t.Errorf("merging again: %v\n%s", err, cmp.Diff(string(got), string(again)))
+			}
+		})
+	}
+}
+
+// What a mode needed goes when the mode changes; what people added stays.
+func TestModeChanges(t *testing.T) {
+	f, m := newForge(t), newMachine(t)
+	cfg := at(f, Runner{Name: "a", DindImage: DefaultDindImage, Environment: []string{"A=1"}, Docker: map[string]any{"shm_size": 1}})
+	m.must(runners(t, cfg))
+	m.files[FileConfig] = strings.Replace(m.files[FileConfig], "[runners.docker]\n", "[runners.docker]\n    # by hand\n    dns = [\"9.9.9.9\"]\n", 1)
+	cfg.Runners[0] = Runner{Name: "a", Mode: Plain}
+	m.must(runners(t, cfg))
+	got := m.files[FileConfig]
+	for _, gone := range []string{"environment", "/certs", "services", "shm_size", "privileged = true"} {
+		if strings.Contains(got, gone) {
+			t.Errorf("%s is still there:\n%s", gone, got)
+		}
+	}
+	if !strings.Contains(got, "    # by hand\n    dns = [\"9.9.9.9\"]\n") {
+		t.Errorf("a key made by hand is gone:\n%s", got)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	yes, no := true, false
+	cfg := Config{Runners: []Runner{{Name: "a"}, {Name: "b", Mode: Socket}, {Name: "c", TLS: &no}, {Name: "d", TLS: &yes}, {Name: "e", Mode: Rootless}, {Name: "f", Mode: Plain}}}
+	var names []string
+	for _, w := range cfg.Warnings() {
+		name, text, _ := strings.Cut(strings.TrimPrefix(w, "runner "), ": ")
+		if text == "" {
+			t.Errorf("got %q", w)
+		}
+		names = append(names, name)
+	}
+	if diff := cmp.Diff([]string{"b", "c"}, names); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The profile reads as one and holds nothing that building needs.
+func TestRootlessProfile(t *testing.T) {
+	var profile struct {
+		DefaultAction string
+		Syscalls      []struct {
+			Names  []string
+			Action string
+		}
+	}
+	if err := json.Unmarshal([]byte(rootlessSeccomp()), &profile); err != nil {
+		t.Fatal(err)
+	}
+	if profile.DefaultAction != "SCMP_ACT_ALLOW" || len(profile.Syscalls) != 1 || profile.Syscalls[0].Action != "SCMP_ACT_ERRNO" {
+		t.Errorf("got %+v", profile)
+	}
+	names := profile.Syscalls[0].Names
+	if !slices.IsSorted(names) || len(slices.Compact(slices.Clone(names))) != len(names) {
+		t.Errorf("in no order, or twice: %v", names)
+	}
+	for _, needed := range []string{"unshare", "clone", "clone3", "setns", "mount", "umount2", "pivot_root", "chroot", "sethostname", "setuid"} {
+		if slices.Contains(names, needed) {
+			t.Errorf("%s is refused", needed)
+		}
+	}
+	for _, dangerous := range []string{"bpf", "kexec_load", "init_module", "open_by_handle_at", "keyctl", "perf_event_open", "userfaultfd"} {
+		if !slices.Contains(names, dangerous) {
+			t.Errorf("%s is allowed", dangerous)
+		}
+	}
+}
+
+func TestHostWithoutDefaultNetwork(t *testing.T) {
+	if got := placeOf(&converge.Observed{}).gateway; got != "host-gateway" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestConcurrency(t *testing.T) {
+	for _, c := range []struct{ cfg, want int }{{0, 6}, {1, 1}, {20, 20}} {
+		cfg := Config{Concurrent: c.cfg, Runners: []Runner{{Concurrent: 5}, {}}}.withDefaults()
+		if cfg.Concurrent != c.want {
+			t.Errorf("%d gives %d, want %d", c.cfg, cfg.Concurrent, c.want)
+		}
+	}
+	if cfg := (Config{Runners: []Runner{{}, {}}}).withDefaults(); cfg.Concurrent != 3 {
+		t.Errorf("two runners of one job each: %d", cfg.Concurrent)
+	}
+}
+
+func TestContainer(t *testing.T) {
+	r, err := New(Config{
+		Stack: "lab", Image: "gitlab/gitlab-runner:v18.0.0", CAFile: "ca/ca.crt", HostNames: []string{"hg.example.org"}, DrainSeconds: 60,
+		Socket: "/run/user/1000/docker.sock", Labels: map[string]string{"team": "ci"}, After: []string{"container:heptapod", "task:token"},
+		Forge: Forge{URL: "https://hg.example.org", Token: NewSecret("x")}, Runners: []Runner{{Name: "a"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := r.Resources().Containers[0]
+	c.Ready.Check = nil
+	want := converge.Container{
+		Service: "runner", Name: "lab-runner", Image: "gitlab/gitlab-runner:v18.0.0", Entrypoint: []string{"gitlab-runner"},
+		Cmd:    []string{"run", "--config", "/etc/gitlab-runner/config.toml"},
+		Labels: map[string]string{"team": "ci"},
+		Mounts: []converge.Mount{
+			{Source: "runner", Target: "/etc/gitlab-runner", Kind: converge.Data},
+			{Source: "/run/user/1000/docker.sock", Target: "/var/run/docker.sock", Kind: converge.HostPath},
+			{Source: "ca", Target: "/etc/hepta/ca", Kind: converge.Data, ReadOnly: true},
+		},
+		Networks: []converge.Attachment{{Network: "web"}}, ExtraHosts: []string{"hg.example.org:host-gateway"},
+		Restart: "unless-stopped", StopSignal: "SIGQUIT", StopTimeout: time.Minute, LogMaxSize: "10m", LogMaxFiles: 3,
+		After: []converge.Ref{"container:heptapod", "task:token"}, Ready: converge.Ready{Settle: 2 * time.Second, Timeout: 90 * time.Second},
+		Listen: converge.Listen{Lines: 500, Within: 2 * time.Hour},
+	}
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestConfigTOML(t *testing.T) {
+	cfg := Config{Forge: Forge{URL: "http://hg.test"}, Runners: []Runner{{Name: "one", Mode: Plain}}}
+	if _, err := ConfigTOML(cfg, ""); err == nil || !strings.Contains(err.Error(), "runner one has no token") {
+		t.Errorf("without a token: %v", err)
+	}
+	cfg.Runners[0].Token = NewSecret("glrt-x")
+	got, err := ConfigTOML(cfg, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"concurrent = 2", `url = "http://hg.test"`, `token = "glrt-x"`, "privileged = false"} {
+		if !strings.Contains(string(got), want) {
+			t.Errorf("there is no %s in\n%s", want, got)
+		}
+	}
+}

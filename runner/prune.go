@@ -1,0 +1,193 @@
+package runner
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+)
+
+// DefaultPruneAge is how long something must have been out of use to be taken
+// for left over: longer than a job takes to pull its images.
+const DefaultPruneAge = time.Hour
+
+// PruneAPI is the part of the Docker client that Prune uses.
+type PruneAPI interface {
+	DiskUsage(ctx context.Context, options types.DiskUsageOptions) (types.DiskUsage, error)
+	ContainerList(ctx context.Context, options container.ListOptions) ([]container.Summary, error)
+	NetworkList(ctx context.Context, options network.ListOptions) ([]network.Summary, error)
+	VolumeList(ctx context.Context, options volume.ListOptions) (volume.ListResponse, error)
+	ImageList(ctx context.Context, options image.ListOptions) ([]image.Summary, error)
+	ContainerInspect(ctx context.Context, container string) (container.InspectResponse, error)
+	ContainerRemove(ctx context.Context, container string, options container.RemoveOptions) error
+	NetworkRemove(ctx context.Context, network string) error
+	VolumeRemove(ctx context.Context, volumeID string, force bool) error
+	ImageRemove(ctx context.Context, image string, options image.RemoveOptions) ([]image.DeleteResponse, error)
+}
+
+// PruneOptions is for Prune.
+type PruneOptions struct {
+	// Force removes; without it Prune only tells what it would remove.
+	Force bool
+	// Age is how long something must have been out of use; default DefaultPruneAge.
+	Age time.Duration
+	// KeepCaches leaves the caches of projects, which make later jobs faster.
+	KeepCaches bool
+	// NoSizes leaves out how much each frees: an Engine with much on it takes
+	// minutes to tell.
+	NoSizes bool
+	// Now is the present time; zero: the clock's.
+	Now time.Time
+}
+
+// Pruned is what jobs have left on an Engine.
+type Pruned struct {
+	Leftovers []Leftover `json:"leftovers"`
+	// Bytes are those of what goes, or with Force of what went.
+	Bytes int64 `json:"bytes"`
+}
+
+// Prune finds what the jobs of GitLab runners have left on an Engine, those of
+// every runner that works with it, and with Force removes it: containers,
+// networks, volumes, and images that were built with a job's label. They are
+// known by the labels that runners set and the names that they give; nothing
+// else is touched, nor what a job uses that runs or may run. What cannot be
+// removed is in the error, and the rest is removed all the same.
+func Prune(ctx context.Context, docker PruneAPI, o PruneOptions) (*Pruned, error) {
+	now := o.Now
+	if now.IsZero() {
+		now = time.Now()
+	}
+	y, err := survey(ctx, docker)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pruned{Leftovers: y.leftovers(now.Add(-cmp.Or(o.Age, DefaultPruneAge)), o.KeepCaches)}
+	if !o.NoSizes && slices.ContainsFunc(p.Leftovers, func(l Leftover) bool { return l.Kept == "" }) {
+		usage, err := diskUsage(ctx, docker)
+		if err != nil {
+			return nil, fmt.Errorf("ask engine what takes its disk: %w", err)
+		}
+		measure(p.Leftovers, usage)
+	}
+	var failed []error
+	for i := range p.Leftovers {
+		l := &p.Leftovers[i]
+		if l.Kept != "" {
+			continue
+		}
+		if o.Force {
+			err := l.remove(ctx, docker)
+			switch {
+			case errdefs.IsConflict(err), errdefs.IsPermissionDenied(err): // a job has taken it meanwhile
+				l.Kept = "it is in use"
+				continue
+			case errdefs.IsNotFound(err): // its job has removed it meanwhile
+			case err != nil:
+				l.Kept = "it could not be removed"
+				failed = append(failed, fmt.Errorf("remove %s %s: %w", l.Kind, l.Name, err))
+				if ctx.Err() != nil {
+					return p, ctx.Err()
+				}
+				continue
+			}
+			l.Removed = true
+		}
+		p.Bytes += l.Bytes
+	}
+	return p, errors.Join(failed...)
+}
+
+// survey looks at the Engine: a list a kind, and one call for each stopped
+// container of a job.
+func survey(ctx context.Context, docker PruneAPI) (yard, error) {
+	y := yard{ended: map[string]time.Time{}}
+	var err error
+	if y.containers, err = docker.ContainerList(ctx, container.ListOptions{All: true}); err != nil {
+		return y, fmt.Errorf("list containers: %w", err)
+	}
+	if y.networks, err = docker.NetworkList(ctx, network.ListOptions{}); err != nil {
+		return y, fmt.Errorf("list networks: %w", err)
+	}
+	volumes, err := docker.VolumeList(ctx, volume.ListOptions{})
+	if err != nil {
+		return y, fmt.Errorf("list volumes: %w", err)
+	}
+	y.volumes = volumes.Volumes
+	if y.images, err = docker.ImageList(ctx, image.ListOptions{}); err != nil {
+		return y, fmt.Errorf("list images: %w", err)
+	}
+	for i := range y.containers {
+		c := &y.containers[i]
+		if _, marked := containerMarks(c); !marked || c.State == container.StateRunning {
+			continue
+		}
+		full, err := docker.ContainerInspect(ctx, c.ID)
+		if errdefs.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return y, fmt.Errorf("look at container %s: %w", c.ID, err)
+		}
+		if full.ContainerJSONBase == nil || full.State == nil {
+			continue
+		}
+		for _, text := range []string{full.State.StartedAt, full.State.FinishedAt} {
+			if at, err := time.Parse(time.RFC3339Nano, text); err == nil && at.After(y.ended[c.ID]) {
+				y.ended[c.ID] = at
+			}
+		}
+	}
+	return y, nil
+}
+
+// diskUsage waits for others who ask the same: an Engine answers one at a time
+// and refuses the rest.
+func diskUsage(ctx context.Context, docker PruneAPI) (types.DiskUsage, error) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		usage, err := docker.DiskUsage(ctx, types.DiskUsageOptions{
+			Types: []types.DiskUsageObject{types.ContainerObject, types.ImageObject, types.VolumeObject}})
+		if err == nil || !strings.Contains(err.Error(), "already running") {
+			return usage, err
+		}
+		select {
+		case <-ctx.Done():
+			return usage, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// remove removes it unless it is in use: nothing is forced.
+func (l Leftover) remove(ctx context.Context, docker PruneAPI) error {
+	switch l.Kind {
+	case LeftContainer:
+		return docker.ContainerRemove(ctx, l.ID, container.RemoveOptions{RemoveVolumes: true})
+	case LeftNetwork:
+		return docker.NetworkRemove(ctx, l.ID)
+	case LeftVolume:
+		return docker.VolumeRemove(ctx, l.ID, false)
+	}
+	names := l.tags
+	if len(names) == 0 {
+		names = []string{l.ID}
+	}
+	for _, name := range names {
+		if _, err := docker.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,313 @@
+package runner
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/pattern"
+)
+
+// ErrUnreached: forge or registry is not reached from where jobs run.
+var ErrUnreached = errors.New("not reached from where jobs run")
+
+const (
+	// reachTime bounds one look, in which each address may be waited for.
+	reachTime = time.Minute
+	// reachPause is the time between two looks where the first found something
+	// wrong; until then what it found stands for others.
+	reachPause = 3 * time.Second
+	// reachFresh is how long a look that found nothing wrong stands for others;
+	// longer than a container is waited for.
+	reachFresh = 2 * time.Minute
+	// reachTries is how often a task looks: a proxy may just be coming up.
+	reachTries = 3
+	reachFile  = "/hepta-reach.toml"
+)
+
+// callOf is what comes before the reason why a call failed.
+var callOf = pattern.New(`^.*/verify"?: `)
+
+// ground is where the jobs of a runner stand, as config.toml has it.
+type ground struct {
+	Name        string
+	URL         string
+	CA          string `toml:"tls-ca-file"`
+	Environment []string
+	Docker      struct {
+		Network    string   `toml:"network_mode"`
+		ExtraHosts []string `toml:"extra_hosts"`
+		Volumes    []string
+	}
+}
+
+// call is one address that somebody on a ground has to reach.
+type call struct {
+	who, url string
+	ca       string // file inside the container; "" for what the system trusts
+	forge    bool   // what answers has to be one
+}
+
+// reach sees whether the jobs of some runners will reach forge and registry:
+// containers on their network, with their names and authorities, call both.
+// The caller is the runner's own program, so that nothing is asked of an image
+// that jobs do not ask, and it asks for a token that nobody has. What was found
+// is noted for the next run.
+func (r *Runners) reach(ctx context.Context, host Host, of func(Runner) bool) error {
+	list, err := r.survey(ctx, host, of)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	told := map[string]bool{}
+	for _, v := range list {
+		for i, p := range v.parties {
+			if key := p.key(); !told[key] {
+				told[key] = true
+				errs = append(errs, v.errs[i])
+			}
+		}
+	}
+	return errors.Join(append(errs, r.noteOutlooks(ctx, host, list))...)
+}
+
+// outlook is what the jobs of one runner were seen to reach.
+type outlook struct {
+	runner  string
+	parties []party
+	errs    []error // of each party
+}
+
+// err is nil where all was reached.
+func (v outlook) err() error { return errors.Join(v.errs...) }
+
+// survey sends the parties of some runners out at once and gives what came
+// back, in the order of config.toml.
+func (r *Runners) survey(ctx context.Context, host Host, of func(Runner) bool) ([]outlook, error) {
+	content, err := readFile(ctx, host, FileConfig)
+	if err != nil {
+		return nil, err
+	}
+	stands, err := grounds(content)
+	if err != nil {
+		return nil, err
+	}
+	var list []outlook
+	var all sync.WaitGroup
+	for _, g := range stands {
+		i := slices.IndexFunc(r.cfg.Runners, func(x Runner) bool { return x.Name == g.Name })
+		if i < 0 || !of(r.cfg.Runners[i]) {
+			continue
+		}
+		v := outlook{runner: g.Name, parties: r.cfg.parties(r.cfg.Runners[i], g)}
+		v.errs = make([]error, len(v.parties))
+		for j, p := range v.parties {
+			p.box.Name = fmt.Sprintf("%s-reach-%d", r.cfg.Stack, r.visits.Add(1))
+			all.Go(func() { v.errs[j] = r.visit(ctx, host, p) })
+		}
+		list = append(list, v)
+	}
+	all.Wait()
+	return list, nil
+}
+
+// grounds are those of a config.toml, the first of each name.
+func grounds(content []byte) ([]ground, error) {
+	var config struct{ Runners []ground }
+	if toml.Unmarshal(content, &config) != nil {
+		return nil, brokenConfig(errors.New("not valid TOML"))
+	}
+	var list []ground
+	for _, g := range config.Runners {
+		if !slices.ContainsFunc(list, func(other ground) bool { return other.Name == g.Name }) {
+			list = append(list, g)
+		}
+	}
+	return list, nil
+}
+
+// party is a container that calls.
+type party struct {
+	runner string
+	box    converge.Container
+	calls  []call
+}
+
+// key is the same for all that are alike, whatever they are called.
+func (p party) key() string {
+	p.box.Name = ""
+	return fmt.Sprint(p.box, p.calls)
+}
+
+// parties are a job of x, and apart from it, since a job's variables decide
+// what all programs trust, the runner itself and the job's Docker daemon.
+func (cfg Config) parties(x Runner, g ground) []party {
+	box := converge.Container{Image: cfg.Image, Entrypoint: []string{"gitlab-runner"}, Cmd: []string{"verify", "--config", reachFile},
+		ExtraHosts: g.Docker.ExtraHosts}
+	if network := g.Docker.Network; network != "" && network != "default" && network != converge.DefaultNetwork {
+		box.Networks = []converge.Attachment{{Network: network}}
+	}
+	for _, v := range g.Docker.Volumes {
+		if source, target, ok := strings.Cut(strings.TrimSuffix(v, ":ro"), ":"); ok && strings.HasPrefix(source, cfg.Data+"/") && strings.HasSuffix(target, ".crt") {
+			box.Mounts = append(box.Mounts, converge.Mount{Kind: converge.HostPath, Source: source, Target: target, ReadOnly: true})
+		}
+	}
+	var registries []string
+	if g.URL == cfg.Forge.URL {
+		registries = cfg.Registries
+	}
+	job := party{runner: x.Name, box: box, calls: []call{{who: "a job", url: g.URL, forge: true}}}
+	for _, e := range g.Environment {
+		name, _, _ := strings.Cut(strings.ToUpper(e), "=")
+		if name == "SSL_CERT_DIR" || strings.HasSuffix(name, "_PROXY") {
+			job.box.Env = append(job.box.Env, e)
+		}
+	}
+	for _, address := range registries {
+		job.calls = append(job.calls, call{who: "a job", url: address})
+	}
+	if cfg.CAFile == "" {
+		return []party{job}
+	}
+	others := party{runner: x.Name, box: box}
+	if g.CA != "" {
+		others.box.Mounts = append(slices.Clone(box.Mounts), converge.Mount{Kind: converge.Data, Source: cfg.CAFile, Target: g.CA, ReadOnly: true})
+		others.calls = append(others.calls, call{who: "the runner", url: g.URL, ca: g.CA, forge: true})
+	}
+	if x.Mode == Dind {
+		for _, address := range registries {
+			if u, err := url.Parse(address); err == nil && u.Scheme == "https" {
+				others.calls = append(others.calls, call{who: "a job's Docker daemon", url: address, ca: daemonCA(u.Host)})
+			}
+		}
+	}
+	if len(others.calls) == 0 {
+		return []party{job}
+	}
+	return []party{job, others}
+}
+
+// visit tells what a party could not reach.
+func (r *Runners) visit(ctx context.Context, host Host, p party) error {
+	found, err := r.answers(ctx, host, p)
+	if err != nil {
+		return fmt.Errorf("see what jobs of runner %s reach: %w", p.runner, err)
+	}
+	var errs []error
+	for i, c := range p.calls {
+		if why := found[i]; why != "" {
+			errs = append(errs, &fault.Error{Op: "reach", What: c.url, Err: ErrUnreached,
+				Why: fmt.Sprintf("%s of runner %s cannot: %s", c.who, p.runner, why), Remedy: r.remedy(c, why)})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// answers runs a party's container and reads what came of each of its calls,
+// "" where somebody answered. Of several alike at once one runs.
+func (r *Runners) answers(ctx context.Context, host Host, p party) ([]string, error) {
+	l := r.lookOf(p)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.at) < l.stands(r.pause()) {
+		return l.found, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	out, err := host.Run(ctx, converge.OneOff{Container: p.box, Files: map[string]string{reachFile: p.config()}})
+	if err != nil {
+		return nil, err
+	}
+	l.found = make([]string, len(p.calls))
+	for i, c := range p.calls {
+		l.found[i] = answerTo(string(out), nobody(i), c.forge)
+	}
+	l.at = time.Now()
+	return l.found, nil
+}
+
+// nobody is a token that no runner has. It is as long as what logs show of one.
+func nobody(i int) string { return fmt.Sprintf("nobody%02d", i) }
+
+func (p party) config() string {
+	var b strings.Builder
+	for i, c := range p.calls {
+		fmt.Fprintf(&b, "[[runners]]\nname = %q\nurl = %q\ntoken = %q\nexecutor = \"docker\"\n", nobody(i), c.url, nobody(i))
+		if c.ca != "" {
+			fmt.Fprintf(&b, "tls-ca-file = %q\n", c.ca)
+		}
+		b.WriteString("[runners.docker]\nimage = \"none\"\n")
+	}
+	return b.String()
+}
+
+// answerTo reads in the log of `gitlab-runner verify` what came of one call:
+// "" when somebody answered, a forge where one has to.
+func answerTo(log, token string, forge bool) string {
+	log = colour().ReplaceAllString(log, "")
+	for line := range strings.Lines(log) {
+		line = strings.TrimSpace(line)
+		if !strings.Contains(line, "runner="+token) {
+			continue
+		}
+		_, status, _ := strings.Cut(line, "status=")
+		status = strings.Trim(status, `"`)
+		switch {
+		case strings.Contains(line, "couldn't execute"):
+			return callOf().ReplaceAllString(strings.ReplaceAll(status, `\"`, `"`), "")
+		case forge && (strings.HasPrefix(status, "404") || strings.HasPrefix(status, "5")):
+			return "who answers there is no forge that works: " + status
+		}
+		return ""
+	}
+	log = strings.TrimSpace(log)
+	return cmp.Or(log[strings.LastIndexByte(log, '\n')+1:], "the runner's program said nothing")
+}
+
+const remedyCA = "Give runners the authority of that certificate: runner: {ca: FILE} in hepta.yaml."
+
+// remedy says what to do about a call that failed for a reason in the words of
+// Go's libraries.
+func (r *Runners) remedy(c call, why string) string {
+	u, err := url.Parse(c.url)
+	if err != nil {
+		u = &url.URL{}
+	}
+	own := slices.Contains(r.cfg.HostNames, u.Hostname())
+	named := fmt.Sprintf(`runner: {extra_hosts: ["%s:ADDRESS"]}`, u.Hostname())
+	switch {
+	case strings.Contains(why, "x509: certificate signed by unknown authority"), strings.Contains(why, "failed to verify certificate: x509: certificate signed by"):
+		return remedyCA
+	case strings.Contains(why, "x509:"), strings.Contains(why, "tls:"):
+		return "Look at the certificate that is served under that name; it has to be good for " + u.Hostname() + "."
+	case strings.Contains(why, "server gave HTTP response to HTTPS client"):
+		return "There is no TLS at that port: write http:// or name the port that has TLS."
+	case strings.Contains(why, "no such host"), strings.Contains(why, "name resolution"), strings.Contains(why, "server misbehaving"):
+		return fmt.Sprintf("Give the name a record in DNS, or tell jobs its address: %s; or let them join a network where it is an alias: docker: {network_mode: NETWORK}.", named)
+	case strings.Contains(why, "connection refused") && own:
+		return "The Docker host publishes that port no more, or lets containers not through to it: see that a firewall on it lets the Docker networks in."
+	case strings.Contains(why, "connection refused"), strings.Contains(why, "timeout"), strings.Contains(why, "no route"), strings.Contains(why, "unreachable"), strings.Contains(why, "deadline exceeded"):
+		return fmt.Sprintf("From a container that address leads nowhere: see that firewall and router let containers out to it, or tell jobs another address of the same host: %s%s.", named, r.hairpin(u))
+	}
+	return "See that a container on the jobs' network reaches that address."
+}
+
+// hairpin is what to try where a name leads to the Docker host's own public
+// address, which many routers do not lead back in.
+func (r *Runners) hairpin(u *url.URL) string {
+	if forge, err := url.Parse(r.cfg.Forge.URL); err == nil && forge.Hostname() == u.Hostname() && len(r.cfg.After) > 0 && net.ParseIP(u.Hostname()) == nil {
+		return "; the forge is on this Docker host, whose address for containers is host-gateway"
+	}
+	return ""
+}

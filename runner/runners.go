@@ -1,0 +1,217 @@
+package runner
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"path"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/docker/docker/client"
+
+	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/progress"
+	"github.com/heptaup/hepta/internal/secret"
+	"github.com/heptaup/hepta/internal/wiring"
+)
+
+// Service is the runner container's short name inside a stack.
+const Service = "runner"
+
+// NewSecret wraps text that must not be printed.
+func NewSecret(text string) Secret { return secret.New(text) }
+
+// Host is what work on a machine may use of it.
+type Host = converge.Host
+
+// Connect gives access to the forge's API when it is first needed: the forge
+// may come up, and the token be made, in the same run.
+type Connect func(ctx context.Context, host Host) (API, error)
+
+type options struct {
+	wiring.Options
+	connect Connect
+}
+
+// Option wires Runners to what they work with.
+type Option func(*options)
+
+func wired(o wiring.Option) Option { return func(to *options) { o(&to.Options) } }
+
+// WithDocker uses a client instead of making one; the caller closes it.
+func WithDocker(c client.APIClient) Option { return wired(wiring.WithDocker(c)) }
+
+// WithHost names the Engine as docker does: unix://, tcp://, ssh://, or
+// context://NAME.
+func WithHost(host string) Option { return wired(wiring.WithHost(host)) }
+
+// WithLogger logs to l instead of discarding.
+func WithLogger(l *slog.Logger) Option { return wired(wiring.WithLogger(l)) }
+
+// WithProgress tells f what happens while it happens. It may be called from
+// several goroutines at once.
+func WithProgress(f func(progress.Event)) Option { return wired(wiring.WithProgress(f)) }
+
+// WithAPI reaches the forge's API through c instead of by its URL and token.
+func WithAPI(c Connect) Option { return func(o *options) { o.connect = c } }
+
+// Runners are the runners of one stack and the container that they run in. It
+// is safe for concurrent use.
+type Runners struct {
+	cfg     Config // defaults filled in
+	opts    options
+	connect Connect // nil: no API, only tokens
+	// patience is how long a new runner may take to come online.
+	patience time.Duration
+	// round is the time between two looks for jobs, reread that between two
+	// looks at config.toml.
+	round, reread time.Duration
+
+	// What tasks of this run found out, for the files that are written after
+	// them. Everything else is read from the host anew each time.
+	mu      sync.Mutex
+	settled map[string]settled
+	known   records
+	world   world
+	// reached says that jobs reach forge and registry; else what kept them
+	// from it; and when that was found.
+	reached   bool
+	unreached error
+	lookedAt  time.Time
+	looks     map[string]*look // by party
+
+	noting sync.Mutex // held while the records are read and written again
+
+	visits atomic.Int64 // containers that called, for their names
+}
+
+// settled is a runner that a task has brought in order. What it found counts
+// only as long as the files hold what they held then.
+type settled struct {
+	id    int64
+	token Secret // empty when the one in config.toml is good
+
+	oldID    int64
+	oldToken Secret
+
+	heard time.Time // the refusal in the log that it was brought in order for
+}
+
+// New checks cfg and returns the runners that it describes. Nothing is
+// contacted.
+func New(cfg Config, opts ...Option) (*Runners, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	r := &Runners{cfg: cfg.withDefaults(), opts: options{Options: wiring.Apply(nil)}, patience: time.Minute, reread: reread,
+		settled: map[string]settled{}, looks: map[string]*look{}}
+	r.round = time.Duration(r.cfg.CheckInterval) * time.Second
+	for _, o := range opts {
+		o(&r.opts)
+	}
+	r.connect = r.opts.connect
+	if r.connect == nil && (!cfg.Forge.Token.Empty() || !cfg.Forge.RegistrationToken.Empty()) {
+		r.connect = r.direct
+	}
+	if r.connect == nil {
+		var p problems
+		for _, x := range r.cfg.Runners {
+			if !x.given() {
+				p.add("forge.token", "give an API token with scope api, or make the runner in the forge and give its token",
+					"runner %s has to be made in the forge, and there is no token for its API", x.Name)
+				return nil, p[0]
+			}
+		}
+	}
+	return r, nil
+}
+
+// ContainerName is the name of the runner container on the host.
+func (r *Runners) ContainerName() string { return r.cfg.Stack + "-" + Service }
+
+// Resources is the runner container as a part of a stack: the container, its
+// two files, and the calls that keep the forge's side in order. Without any
+// runner there is no container, and what one of before has left is taken out
+// of the forge.
+func (r *Runners) Resources() converge.Stack {
+	if len(r.cfg.Runners) == 0 {
+		return converge.Stack{
+			Name: r.cfg.Stack,
+			Data: r.cfg.Data,
+			Files: []converge.File{
+				{Path: FileConfig, Mode: 0o600, Secret: true, Merge: r.mergeConfig, Existing: true},
+				{Path: FileRecords, Mode: 0o600, Merge: r.mergeRecords, After: []converge.Ref{"file:" + FileConfig}, Existing: true},
+			},
+			Decide: []func(*converge.Observed) ([]converge.Task, error){r.decide},
+		}
+	}
+	// The runner reads its configuration again by itself.
+	config := converge.File{Path: FileConfig, Mode: 0o600, Secret: true, Merge: r.mergeConfig}
+	var files []converge.File
+	files = append(files, r.cfg.trusted()...)
+	for file, program := range map[string][]byte{FileDockerd: dockerd, FileBuildah: buildah} {
+		used := func(x Runner) bool { at, _, _ := x.keeper(); return x.BuildCache > 0 && at == file }
+		if slices.ContainsFunc(r.cfg.Runners, used) {
+			files = append(files, converge.File{Path: file, Mode: 0o755, Content: program})
+			config.After = append(config.After, converge.Ref("file:"+file))
+		}
+	}
+	if slices.ContainsFunc(r.cfg.Runners, func(x Runner) bool { return x.Mode == Dind }) {
+		files = append(files, converge.File{Path: FileDaemon, Mode: 0o644, Merge: r.cfg.mergeDaemon})
+		config.After = append(config.After, "file:"+FileDaemon)
+	}
+	return converge.Stack{
+		Name:     r.cfg.Stack,
+		Data:     r.cfg.Data,
+		Networks: []converge.Network{{Name: r.cfg.Network}},
+		Files: append(files, config,
+			converge.File{Path: FileRecords, Mode: 0o600, Merge: r.mergeRecords, After: []converge.Ref{"file:" + FileConfig}}),
+		Containers: []converge.Container{r.container()},
+		Decide:     []func(*converge.Observed) ([]converge.Task, error){r.decide},
+	}
+}
+
+func (r *Runners) container() converge.Container {
+	cfg := r.cfg
+	c := converge.Container{
+		Service: Service,
+		Name:    r.ContainerName(),
+		Image:   cfg.Image,
+		// The images differ in their entrypoint; all have the program.
+		Entrypoint: []string{"gitlab-runner"},
+		Cmd:        []string{"run", "--config", path.Join(configDir, path.Base(FileConfig))},
+		Labels:     maps.Clone(cfg.Labels),
+		Mounts: []converge.Mount{
+			{Kind: converge.Data, Source: "runner", Target: configDir},
+			{Kind: converge.HostPath, Source: cfg.Socket, Target: "/var/run/docker.sock"},
+		},
+		Networks: []converge.Attachment{{Network: cfg.Network}},
+		Restart:  "unless-stopped",
+		// Running jobs end, new ones are not taken.
+		StopSignal:  "SIGQUIT",
+		StopTimeout: cfg.drain(),
+		LogMaxSize:  "10m",
+		LogMaxFiles: 3,
+		Listen:      listen,
+		Ready:       converge.Ready{Settle: 2 * time.Second, Timeout: r.patience + 30*time.Second, Check: r.ready},
+	}
+	if len(cfg.CA) > 0 && len(cfg.RegistryHosts) > 0 {
+		// The window through which hepta sees what the Engine trusts.
+		c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.HostPath, Source: trustDir, Target: trustDir, ReadOnly: true})
+	}
+	if cfg.CAFile != "" {
+		// The directory, since the file may not be there yet.
+		c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.Data, Source: path.Dir(cfg.CAFile), Target: caDir, ReadOnly: true})
+	}
+	for _, name := range cfg.HostNames {
+		c.ExtraHosts = append(c.ExtraHosts, name+":host-gateway")
+	}
+	c.ExtraHosts = append(c.ExtraHosts, cfg.ExtraHosts...)
+	for _, ref := range cfg.After {
+		c.After = append(c.After, converge.Ref(ref))
+	}
+	return c
+}

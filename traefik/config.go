@@ -1,0 +1,121 @@
+package traefik
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// TLSMode says where certificates come from.
+type TLSMode string
+
+// The TLS modes.
+const (
+	TLSACME     TLSMode = "acme"     // from an ACME server such as Let's Encrypt
+	TLSInternal TLSMode = "internal" // from an authority of our own, kept in the data directory
+	TLSFiles    TLSMode = "files"    // from certificate and key files that the user names
+	TLSOff      TLSMode = "off"      // plain http
+)
+
+// DefaultImage is the image that runs when none is named.
+const DefaultImage = "traefik:v3.6.12"
+
+// The challenges by which an ACME server makes sure of a host name.
+const (
+	ChallengeTLS  = "tls-alpn" // a handshake on port 443
+	ChallengeHTTP = "http"     // a request on port 80
+)
+
+// Config describes the proxy. The zero value of each field is its default.
+type Config struct {
+	Stack   string // default "hepta"
+	Data    string // directory on the Docker host; default /srv/hepta
+	Network string // default "web"
+	Image   string // default DefaultImage
+	Socket  string // the Engine's socket on the Docker host; default /var/run/docker.sock
+
+	HTTPPort  int // published port of entrypoint web; default 80
+	HTTPSPort int // published port of entrypoint websecure; default 443
+	SSHPort   int // published port of the TCP entrypoint ssh; 0: no such entrypoint
+
+	LogLevel  string // default INFO
+	Dashboard Dashboard
+	TLS       TLS
+
+	// Hosts are the names that are reached through the proxy: those that
+	// certificates are needed for in the modes internal and files, and, in
+	// every mode, aliases of the proxy on Network, so that a container there
+	// finds the forge under its public name. The dashboard's need not be said.
+	Hosts []string
+	// Flags are further static flags, "--ping.entrypoint=x"; they come last.
+	Flags []string
+	// Labels are further container labels.
+	Labels map[string]string
+}
+
+// Dashboard is Traefik's own page; off when Host is empty.
+type Dashboard struct {
+	Host string
+	// Users are lines of an htpasswd file; bcrypt only. Required with Host.
+	Users []string
+}
+
+// TLS is how the entrypoint websecure gets its certificates.
+type TLS struct {
+	Mode  TLSMode // default acme when Email is set, else internal
+	Email string  // ACME account
+	// Challenge is tls-alpn (default) or http.
+	Challenge string
+	CAServer  string // ACME directory; default Let's Encrypt's
+	// CACertificates is a PEM bundle that Traefik trusts when it talks to CAServer.
+	CACertificates []byte
+
+	Certificate []byte // PEM, mode files
+	Key         []byte // PEM, mode files; never shown
+}
+
+// Route publishes a service of a container through the proxy.
+type Route struct {
+	Name string // router and service name, unique on the host: "hepta-hg"
+	Host string
+	Port int // the container's port
+}
+
+// withDefaults gives a copy in which every default is filled in. It shares
+// nothing that it changes with cfg.
+func (cfg Config) withDefaults() Config {
+	cfg.Stack = cmp.Or(cfg.Stack, "hepta")
+	cfg.Data = cmp.Or(cfg.Data, "/srv/hepta")
+	cfg.Network = cmp.Or(cfg.Network, "web")
+	cfg.Image = cmp.Or(cfg.Image, DefaultImage)
+	cfg.Socket = cmp.Or(cfg.Socket, "/var/run/docker.sock")
+	cfg.HTTPPort = cmp.Or(cfg.HTTPPort, 80)
+	cfg.HTTPSPort = cmp.Or(cfg.HTTPSPort, 443)
+	cfg.LogLevel = strings.ToUpper(cmp.Or(cfg.LogLevel, "INFO"))
+	cfg.TLS.Challenge = cmp.Or(cfg.TLS.Challenge, ChallengeTLS)
+	if cfg.TLS.Mode == "" {
+		cfg.TLS.Mode = TLSInternal
+		if cfg.TLS.Email != "" {
+			cfg.TLS.Mode = TLSACME
+		}
+	}
+	return cfg
+}
+
+// hosts are the names that are reached through the proxy, sorted, each once.
+func (cfg Config) hosts() []string {
+	hosts := slices.Clone(cfg.Hosts)
+	if cfg.Dashboard.Host != "" {
+		hosts = append(hosts, cfg.Dashboard.Host)
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
+}
+
+// entrypoint is the one that services are published on.
+func (cfg Config) entrypoint() string {
+	if cfg.TLS.Mode == TLSOff {
+		return "web"
+	}
+	return "websecure"
+}

@@ -1,0 +1,88 @@
+package traefik
+
+import (
+	"fmt"
+	"path"
+
+	"github.com/heptaup/hepta/internal/converge"
+)
+
+// Where things lie inside the proxy's container.
+const (
+	dynamicDir = "/etc/traefik/dynamic"
+	acmeDir    = "/etc/traefik/acme"
+	logDir     = "/var/log/traefik"
+)
+
+const (
+	resolver    = "hepta"          // name of the ACME resolver
+	pingAddress = "127.0.0.1:8080" // the entrypoint traefik, for nobody else
+)
+
+// Flags are the static flags that the proxy starts with. An image whose tag
+// does not tell its version is taken for the newest v3.
+func Flags(cfg Config) []string {
+	cfg = cfg.withDefaults()
+	flags := []string{
+		"--global.checknewversion=false",
+		"--global.sendanonymoususage=false",
+		"--entrypoints.traefik.address=" + pingAddress,
+		"--ping=true",
+		"--entrypoints.web.address=:80",
+	}
+	flags = append(flags, cfg.secureFlags()...)
+	if cfg.SSHPort != 0 {
+		flags = append(flags, "--entrypoints.ssh.address=:22")
+	}
+	// Without a limit of its own an upload longer than a minute is cut off.
+	flags = append(flags,
+		fmt.Sprintf("--entrypoints.%s.transport.respondingtimeouts.readtimeout=0", cfg.entrypoint()),
+		"--providers.docker=true",
+		"--providers.docker.exposedbydefault=false",
+		"--providers.docker.network="+cfg.Network,
+		"--providers.docker.constraints=Label("+quote(converge.LabelStack)+","+quote(cfg.Stack)+")",
+		"--providers.docker.allowemptyservices=true",
+		"--providers.file.directory="+dynamicDir,
+		"--providers.file.watch=true",
+		"--log.level="+cfg.LogLevel,
+		"--log.filepath="+path.Join(logDir, "traefik.log"),
+	)
+	if parseVersion(cfg.Image).major >= 3 {
+		flags = append(flags, "--log.maxsize=10", "--log.maxbackups=3")
+	}
+	flags = append(flags, "--accesslog=true", "--accesslog.filepath="+path.Join(logDir, "access.log"))
+	if cfg.Dashboard.Host != "" {
+		flags = append(flags, "--api=true", "--api.dashboard=true")
+	}
+	return append(flags, cfg.Flags...)
+}
+
+// secureFlags are those of the entrypoint websecure.
+func (cfg Config) secureFlags() []string {
+	if cfg.TLS.Mode == TLSOff {
+		return nil
+	}
+	to := "websecure"
+	if cfg.HTTPSPort != 443 {
+		to = fmt.Sprintf(":%d", cfg.HTTPSPort)
+	}
+	const redirect = "--entrypoints.web.http.redirections.entrypoint."
+	flags := []string{
+		"--entrypoints.websecure.address=:443",
+		redirect + "to=" + to,
+		redirect + "scheme=https",
+		redirect + "permanent=true",
+	}
+	if cfg.TLS.Mode != TLSACME {
+		return flags
+	}
+	const acme = "--certificatesresolvers." + resolver + ".acme."
+	flags = append(flags, acme+"email="+cfg.TLS.Email, acme+"storage="+path.Join(acmeDir, "acme.json"))
+	if cfg.TLS.CAServer != "" {
+		flags = append(flags, acme+"caserver="+cfg.TLS.CAServer)
+	}
+	if cfg.TLS.Challenge == ChallengeHTTP {
+		return append(flags, acme+"httpchallenge=true", acme+"httpchallenge.entrypoint=web")
+	}
+	return append(flags, acme+"tlschallenge=true")
+}

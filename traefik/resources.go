@@ -1,0 +1,114 @@
+package traefik
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/heptaup/hepta/internal/converge"
+)
+
+// Service is the proxy's short name inside its stack.
+const Service = "traefik"
+
+// Name is how others on the network find the proxy of a stack: its container's
+// name, which is an alias as well since a replacement that is being tried does
+// not have the name yet.
+func Name(stack string) string { return stack + "-" + Service }
+
+const (
+	acmeFile   = "traefik/acme/acme.json"
+	acmeCAFile = "traefik/acme/ca.pem"
+)
+
+// Resources are what the proxy needs on its host: network, files, container
+// and, in the mode internal, the certificate. They name nothing that another
+// part of the stack has to provide.
+func (p *Proxy) Resources() converge.Stack {
+	cfg := p.cfg
+	c := cfg.container()
+	var files []converge.File
+	var decide []func(*converge.Observed) ([]converge.Task, error)
+	main := converge.File{Path: dynamicFile, Mode: 0o644, Content: p.dynamic}
+	if cfg.Dashboard.Host != "" {
+		files = append(files, converge.File{Path: usersFile, Mode: 0o600, Secret: true, Content: renderUsers(cfg)})
+		main.After = append(main.After, "file:"+usersFile)
+	}
+	switch cfg.TLS.Mode {
+	case TLSInternal:
+		issuer := newIssuer(cfg, p.now)
+		files = append(files, converge.File{Path: leafFile, Mode: 0o600, Secret: true, Merge: issuer.merge, After: []converge.Ref{CertificateRef}})
+		main.After = append(main.After, "file:"+leafFile)
+		decide = append(decide, issuer.decide)
+	case TLSFiles:
+		bundle := slices.Concat(terminated(cfg.TLS.Certificate), terminated(cfg.TLS.Key))
+		files = append(files, converge.File{Path: leafFile, Mode: 0o600, Secret: true, Content: bundle})
+		main.After = append(main.After, "file:"+leafFile)
+	case TLSACME:
+		files = append(files, converge.File{Path: acmeFile, Mode: 0o600, Secret: true, Once: true})
+		if len(cfg.TLS.CACertificates) > 0 {
+			files = append(files, converge.File{Path: acmeCAFile, Mode: 0o644, Content: cfg.TLS.CACertificates})
+			c.RecreateOn = []string{acmeCAFile}
+		}
+	}
+	return converge.Stack{
+		Name:       cfg.Stack,
+		Data:       cfg.Data,
+		Networks:   []converge.Network{{Name: cfg.Network}},
+		Files:      append(files, main),
+		Containers: []converge.Container{c},
+		Decide:     decide,
+	}
+}
+
+func (cfg Config) container() converge.Container {
+	c := converge.Container{
+		Service: Service,
+		Name:    Name(cfg.Stack),
+		Image:   cfg.Image,
+		Cmd:     Flags(cfg),
+		Labels:  maps.Clone(cfg.Labels),
+		Mounts: []converge.Mount{
+			{Kind: converge.HostPath, Source: cfg.Socket, Target: "/var/run/docker.sock", ReadOnly: true},
+			{Kind: converge.Data, Source: "traefik/dynamic", Target: dynamicDir},
+			{Kind: converge.Data, Source: "traefik/logs", Target: logDir},
+		},
+		Networks:    []converge.Attachment{{Network: cfg.Network, Aliases: append([]string{Name(cfg.Stack)}, cfg.hosts()...)}},
+		Ports:       []converge.Port{{Host: cfg.HTTPPort, Container: 80}},
+		SecurityOpt: []string{"no-new-privileges:true"},
+		Restart:     "unless-stopped",
+		StopTimeout: 15 * time.Second, // Traefik gives open requests 10 s
+		Health: &converge.Health{
+			Test:          []string{"CMD", "traefik", "healthcheck", "--ping", "--entrypoints.traefik.address=" + pingAddress},
+			Interval:      3 * time.Second,
+			Timeout:       10 * time.Second,
+			StartPeriod:   20 * time.Second,
+			StartInterval: 500 * time.Millisecond,
+			Retries:       3,
+		},
+		LogMaxSize:  "10m",
+		LogMaxFiles: 3,
+	}
+	if cfg.TLS.Mode != TLSOff {
+		c.Ports = append(c.Ports, converge.Port{Host: cfg.HTTPSPort, Container: 443})
+	}
+	if cfg.SSHPort != 0 {
+		c.Ports = append(c.Ports, converge.Port{Host: cfg.SSHPort, Container: 22})
+	}
+	if cfg.TLS.Mode == TLSACME {
+		c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.Data, Source: "traefik/acme", Target: acmeDir})
+		if len(cfg.TLS.CACertificates) > 0 {
+			c.Env = []string{"LEGO_CA_CERTIFICATES=" + path.Join(acmeDir, path.Base(acmeCAFile))}
+		}
+	}
+	return c
+}
+
+// terminated ends PEM text with a newline, so that more can follow.
+func terminated(text []byte) []byte {
+	if n := len(text); n > 0 && text[n-1] != '\n' {
+		return append(slices.Clone(text), '\n')
+	}
+	return text
+}

@@ -1,0 +1,107 @@
+package hepta
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"slices"
+	"sync/atomic"
+
+	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/pki"
+	"github.com/heptaup/hepta/traefik"
+)
+
+const (
+	// trustDir is where a Docker Engine looks for the authorities of registries.
+	trustDir = "/etc/docker/certs.d"
+	// bundleFile holds the stack's own authority and those of runner.ca. It is
+	// where those alone go when the stack has none of its own.
+	bundleFile = "runner-ca/ca.crt"
+)
+
+// bundles says whether runners need more than the stack's own authority.
+func (c *Config) bundles() bool {
+	return c.tlsMode() == traefik.TLSInternal && !c.elsewhere() && len(c.Runner.CA) > 0
+}
+
+// trust hands on the stack's own authority, and with it those of runner.ca:
+// to the Engine, that it may push to and pull from the registry, and to the
+// runners where there are several. The proxy's container is the window through
+// which the Engine's file is seen.
+func (s *Stack) trust() {
+	leaf := s.leaf()
+	if leaf == nil {
+		return
+	}
+	bundles := s.cfg.bundles()
+	host := s.cfg.registryHost()
+	// What has a certificate of its own is of no authority of the stack's.
+	engine := host != "" && (bundles || s.cfg.forgeRegistry().Host != "")
+	var root atomic.Pointer[[]byte] // of the leaf that is there, or that has just been made
+	merge := leaf.Merge
+	leaf.Merge = func(o *converge.Observed, current []byte) ([]byte, error) {
+		content, err := merge(o, current)
+		if found := pki.RootOf(content); err == nil && len(found) > 0 {
+			root.Store(&found)
+		}
+		return content, err
+	}
+	after := []converge.Ref{converge.Ref("file:" + leaf.Path), traefik.CertificateRef}
+	add := func(name string) {
+		s.want.Files = append(s.want.Files, converge.File{
+			Path: name, Mode: 0o644, After: after,
+			Merge: func(_ *converge.Observed, current []byte) ([]byte, error) {
+				if known := root.Load(); known != nil {
+					return s.cfg.authorities(*known), nil
+				}
+				return current, nil
+			},
+		})
+	}
+	if bundles && len(s.cfg.Runners) > 0 {
+		add(bundleFile)
+	}
+	if !engine {
+		return
+	}
+	add(path.Join(trustDir, host, "ca.crt"))
+	for i := range s.want.Containers {
+		if c := &s.want.Containers[i]; c.Service == traefik.Service {
+			c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.HostPath, Source: trustDir, Target: trustDir, ReadOnly: true})
+		}
+	}
+}
+
+// strangers tells of certificates whose authority this machine does not know:
+// the Docker host and its jobs may not either, and would refuse them.
+func (c *Config) strangers() []string {
+	if c.elsewhere() || len(c.Runners) == 0 {
+		return nil
+	}
+	var list []string
+	look := func(key string, chain []byte) {
+		if of := pki.Stranger(chain, c.Runner.CA); of != "" {
+			list = append(list, fmt.Sprintf("%s is of an authority that is not known here, %q: unless runners, their jobs and the Docker host know it, give them its certificate as runner: {ca: FILE}", key, of))
+		}
+	}
+	if c.tlsMode() == traefik.TLSFiles {
+		look("tls.certificate", c.TLS.Certificate)
+	}
+	if r := c.forgeRegistry(); r != nil && len(r.Certificate) > 0 {
+		look("registry.certificate", r.Certificate)
+	}
+	return list
+}
+
+// authorities are the stack's own, which may be nil, and those of runner.ca.
+func (c *Config) authorities(own []byte) []byte {
+	all := slices.Clone(own)
+	if len(c.Runner.CA) == 0 {
+		return all
+	}
+	if len(all) > 0 && !bytes.HasSuffix(all, []byte("\n")) {
+		all = append(all, '\n')
+	}
+	return append(all, c.Runner.CA...)
+}
