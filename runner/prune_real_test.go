@@ -145,16 +145,11 @@ func TestPruneOnAnEngine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ended, failed := docker.ContainerWait(ctx, made.ID, container.WaitConditionNextExit)
 		if err := docker.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if len(cmd) == 0 {
-			select {
-			case <-ended:
-			case err := <-failed:
-				t.Fatal(err)
-			}
+			listedAsExited(t, docker, made.ID)
 		}
 		return made.ID
 	}
@@ -203,12 +198,7 @@ func TestPruneOnAnEngine(t *testing.T) {
 	if err := docker.ContainerKill(ctx, running, "KILL"); err != nil {
 		t.Fatal(err)
 	}
-	gone, failed := docker.ContainerWait(ctx, running, container.WaitConditionNotRunning)
-	select {
-	case <-gone:
-	case err := <-failed:
-		t.Fatal(err)
-	}
+	listedAsExited(t, docker, running)
 	for id, kept := range prune(PruneOptions{Force: true}, later) {
 		if kept != "" {
 			t.Errorf("%s stays: %s", id, kept)
@@ -219,5 +209,23 @@ func TestPruneOnAnEngine(t *testing.T) {
 	}
 	if _, err := docker.VolumeInspect(ctx, builds); builds == "" || err == nil {
 		t.Errorf("the anonymous volume %q is still there", builds)
+	}
+}
+
+// listedAsExited waits until the Engine lists a container as exited, which is
+// a moment later than it answers a kill or a wait.
+func listedAsExited(t *testing.T, docker *client.Client, id string) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		list, err := docker.ContainerList(t.Context(), container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("id", id))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(list) == 1 && list[0].State == container.StateExited {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("not listed as exited within a minute: %+v", list)
+		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
 
@@ -182,6 +183,21 @@ func (g *ground) files(t testing.TB, dir string) map[string]entry {
 			list[name] = entry{Dir: head.Typeflag == tar.TypeDir, Mode: head.Mode & 0o7777, UID: head.Uid, Content: string(content)}
 		}
 	}
+}
+
+// stop stops a container by hand. The Engine answers before it lists the
+// container as stopped (that waits for its disk), so the list is waited for.
+func (g *ground) stop(t testing.TB, name string) error {
+	t.Helper()
+	ctx := t.Context()
+	if err := g.docker.ContainerStop(ctx, name, container.StopOptions{}); err != nil {
+		return err
+	}
+	eventually(t, name+" is listed as stopped", func() bool {
+		list, err := g.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("name", "^/"+name+"$"))})
+		return err == nil && len(list) == 1 && list[0].State == container.StateExited
+	})
+	return nil
 }
 
 // eventually polls until ok.

@@ -27,7 +27,7 @@ func TestByHand(t *testing.T) {
 			return g.docker.ContainerRename(t.Context(), s.name+"-heptapod", "elsewhere")
 		}},
 		{"container stopped", func(t *testing.T) error {
-			return g.docker.ContainerStop(t.Context(), s.name+"-runner", container.StopOptions{})
+			return g.stop(t, s.name+"-runner")
 		}},
 		{"container taken off the network", func(t *testing.T) error {
 			return g.docker.NetworkDisconnect(t.Context(), web, s.name+"-heptapod", true)
@@ -42,7 +42,7 @@ func TestByHand(t *testing.T) {
 		}},
 		{"network removed, containers stopped", func(t *testing.T) error {
 			for _, service := range []string{"traefik", "heptapod", "runner"} {
-				if err := g.docker.ContainerStop(t.Context(), s.name+"-"+service, container.StopOptions{}); err != nil {
+				if err := g.stop(t, s.name+"-"+service); err != nil {
 					return err
 				}
 			}
