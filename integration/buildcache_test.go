@@ -64,6 +64,21 @@ const cachedRootlessYAML = `build:
     - eval "$EXTRA"
 `
 
+// The same by BuildKit.
+const cachedBuildKitYAML = `build:
+  image: {name: "moby/buildkit:rootless", entrypoint: [""]}
+  tags: [cached-rootless]
+  variables: {BUILD: "buildctl-daemonless.sh build --frontend dockerfile.v0 --local context=. --local dockerfile=."}
+  script:
+    - echo "daemon $(buildctl-daemonless.sh debug workers -v | sed -n 's/.*snapshotter:[[:space:]]*//p')"
+    - echo "found $(ls -d ~/.local/share/buildkit/*[0-9] | wc -l) directories"
+    - echo "takes $(rootlesskit du -sm ~/.local/share/buildkit | cut -f 1) MiB"
+    - cp /bin/busybox .
+    - $BUILD --output type=local,dest=out
+    - echo "built $(cat out/made)"
+    - eval "$EXTRA"
+`
+
 // cachedLab is the lab with two more runners, which keep what was built.
 func (s *site) cachedLab(t *testing.T) *hepta.Stack {
 	t.Helper()
@@ -230,6 +245,57 @@ func TestBuildCacheRootless(t *testing.T) {
 	}
 	if got := one.hear(t, one.again(t, "")); got.built == small.built || got.daemon != "overlay" {
 		t.Errorf("the directory was not broken, or is given up: %+v, then %+v", small, got)
+	}
+}
+
+// BuildKit keeps in the same way what it has built, drops what was not used of
+// late, and has a directory for each build that runs at once.
+func TestBuildCacheBuildKit(t *testing.T) {
+	s := onSite(t)
+	if err := images.Copy(t.Context(), outer.docker, s.docker, refs(images.BuildKit)...); err != nil {
+		t.Fatal(err)
+	}
+	stack := s.cachedLab(t)
+	files := map[string]string{".gitlab-ci.yml": cachedBuildKitYAML, "Dockerfile": cachedDockerfile}
+	one := s.project(t, stack, "buildkit-one", git)
+	again := func(extra string) (said told, trace string) {
+		t.Helper()
+		pipeline := one.again(t, extra)
+		said = one.hear(t, pipeline)
+		jobs, _, err := one.api.Jobs.ListPipelineJobs(one.Path, pipeline, nil, gitlab.WithContext(t.Context()))
+		if err != nil || len(jobs) != 1 {
+			t.Fatalf("%d jobs, %v", len(jobs), err)
+		}
+		if said.daemon != "overlayfs" {
+			t.Errorf("the snapshotter is %q", said.daemon)
+		}
+		return said, one.trace(t.Context(), jobs[0])
+	}
+	first := one.pushed(t, files)
+	next, _ := again(`$BUILD & $BUILD --opt build-arg:OTHER=1; wait`)
+	if next.built != first.built {
+		t.Errorf("nothing was kept: %+v, then %+v", first, next)
+	}
+	other := s.project(t, stack, "buildkit-other", git)
+	if got := other.pushed(t, files); got.built == first.built {
+		t.Errorf("another project works with the same directory: %+v and %+v", first, got)
+	}
+	// The directory that the build beside another one had is gone.
+	big, _ := again(`mkdir big && cp busybox big && printf 'FROM scratch\nCOPY busybox /bin/busybox\nCOPY busybox /bin/sh\nRUN /bin/busybox dd if=/dev/zero of=/big bs=1M count=1100\n' >big/Dockerfile && cd big && $BUILD`)
+	if big.built != first.built || big.found != "1 directories" {
+		t.Errorf("got %+v after %+v", big, first)
+	}
+	const anew = "it begins anew"
+	small, trace := again(`for db in $(rootlesskit find ~/.local/share/buildkit/0 -maxdepth 3 -name '*.db'); do echo broken >$db; done`)
+	var mib int
+	if _, err := fmt.Sscan(small.takes, &mib); err != nil || mib >= runner.MinBuildCache>>20 {
+		t.Errorf("a job began with %s, the limit is %d MiB", small.takes, runner.MinBuildCache>>20)
+	}
+	if !strings.Contains(trace, "what was not used of late goes") || strings.Contains(trace, anew) {
+		t.Errorf("the job that found too much says\n%s", trace)
+	}
+	if got, trace := again(""); got.built == small.built || !strings.Contains(trace, anew) {
+		t.Errorf("the directory was not broken: %+v, then %+v\n%s", small, got, trace)
 	}
 }
 

@@ -41,7 +41,7 @@ func TestPipelinesOfCIInit(t *testing.T) {
 			}
 		}
 		c.Runners = append(c.Runners, hepta.Runner{Name: "rootless", Mode: "rootless", Tags: []string{"rootless"}, Concurrent: 2,
-			Docker: map[string]any{"pull_policy": "if-not-present", "volumes": []any{hub + "/registries.conf:/etc/containers/registries.conf.d/hub.conf:ro"}}})
+			Docker: map[string]any{"pull_policy": "if-not-present", "volumes": []any{hub + "/buildkitd.toml:/home/user/.config/buildkit/buildkitd.toml:ro"}}})
 	})
 	for _, c := range []struct {
 		pipeline    ci.Pipeline
@@ -161,7 +161,7 @@ func (s *site) nothingOf(t *testing.T, job *gitlab.Job) {
 }
 
 // hub stands in for Docker Hub: a registry on the site that the site's Engine
-// asks first, and files by which a job's own daemon and buildah do, in the
+// asks first, and files by which a job's own daemon and BuildKit do, in the
 // directory that it returns. It holds what the pipelines name; images of jobs
 // and their services are on the site itself.
 func (s *site) hub(t *testing.T) (dir string) {
@@ -173,7 +173,7 @@ func (s *site) hub(t *testing.T) (dir string) {
 	}
 	if err := images.Copy(ctx, outer.docker, s.docker, more[images.Postgres].As(ci.DatabaseImage), outer.refs[images.Small].As("hepta/small:1", ci.BaseImage),
 		outer.refs[images.DockerCLI].As("docker:26", "docker:26-cli", "docker:28"), outer.refs[images.Dind].As("docker:26-dind", "docker:28-dind"),
-		outer.refs[images.Buildah], outer.refs[images.Registry]); err != nil {
+		outer.refs[images.Buildah], outer.refs[images.BuildKit], outer.refs[images.Registry]); err != nil {
 		t.Fatal(err)
 	}
 	made, err := s.docker.ContainerCreate(ctx, &container.Config{Image: "registry:3"},
@@ -208,8 +208,7 @@ func (s *site) hub(t *testing.T) (dir string) {
 	daemon := fmt.Sprintf(`{"registry-mirrors": ["http://%[1]s"], "insecure-registries": [%[1]q]}`, mirror)
 	dir = "/srv/hub"
 	s.put(t, dir, "daemon.json", daemon)
-	s.put(t, dir, "registries.conf", fmt.Sprintf("[[registry]]\nprefix = \"docker.io\"\nlocation = \"docker.io\"\n"+
-		"[[registry.mirror]]\nlocation = %q\ninsecure = true\n", mirror))
+	s.put(t, dir, "buildkitd.toml", fmt.Sprintf("[registry.\"docker.io\"]\nmirrors = [%[1]q]\n[registry.%[1]q]\nhttp = true\n", mirror))
 	if err := s.reload(ctx, daemon, 1); err != nil {
 		t.Fatal(err)
 	}

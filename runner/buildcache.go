@@ -11,15 +11,17 @@ const MinBuildCache = 1 << 30
 // firstInPath, where they are found before those of an image, whether the
 // runner or the job names that image.
 const (
-	FileDockerd = "runner/dockerd"
-	FileBuildah = "runner/buildah"
-	firstInPath = "/usr/local/sbin/"
+	FileDockerd  = "runner/dockerd"
+	FileBuildah  = "runner/buildah"
+	FileBuildKit = "runner/buildctl-daemonless.sh"
+	firstInPath  = "/usr/local/sbin/"
 )
 
 // Where the programs keep everything.
 const (
-	dockerdData = "/var/lib/docker"
-	buildahData = "/var/lib/containers"
+	dockerdData  = "/var/lib/docker"
+	buildahData  = "/var/lib/containers"
+	buildKitData = "/home/user/.local/share/buildkit" // of the image moby/buildkit:rootless
 )
 
 var (
@@ -27,15 +29,27 @@ var (
 	dockerd []byte
 	//go:embed buildcache_buildah.sh
 	buildah []byte
+	//go:embed buildcache_buildkit.sh
+	buildKit []byte
 )
 
-// keeper is the program that keeps the build cache of a runner's jobs, the
-// name under which they find it, and where its data lies.
-func (r Runner) keeper() (file, name, data string) {
-	if r.Mode == Rootless {
-		return FileBuildah, "buildah", buildahData
+// keeper is a program that keeps the build cache of a runner's jobs. They find
+// it under the last part of its file's name.
+type keeper struct {
+	file    string
+	program []byte
+	data    string // where everything is kept
+}
+
+// keepers are those for each builder that jobs of the mode may bring.
+func (m Mode) keepers() []keeper {
+	switch m {
+	case Dind:
+		return []keeper{{FileDockerd, dockerd, dockerdData}}
+	case Rootless:
+		return []keeper{{FileBuildah, buildah, buildahData}, {FileBuildKit, buildKit, buildKitData}}
 	}
-	return FileDockerd, "dockerd", dockerdData
+	return nil
 }
 
 func (p *problems) buildCache(at string, r Runner) {

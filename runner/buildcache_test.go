@@ -15,20 +15,20 @@ func TestBuildCacheBringsItsProgram(t *testing.T) {
 	for _, c := range []struct {
 		mode Mode
 		size int64
-		want string
-	}{{Dind, 0, ""}, {Dind, MinBuildCache, FileDockerd}, {Rootless, MinBuildCache, FileBuildah}} {
+		want []string
+	}{{Dind, 0, nil}, {Dind, MinBuildCache, []string{FileDockerd}}, {Rootless, MinBuildCache, []string{FileBuildah, FileBuildKit}}} {
 		r, err := New(Config{Forge: forge, Runners: []Runner{{Name: "plain", Mode: Plain, Token: given}, {Name: "a", Mode: c.mode, Token: given, BuildCache: c.size}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		files := r.Resources().Files
 		config := files[slices.IndexFunc(files, func(f converge.File) bool { return f.Path == FileConfig })]
-		for _, path := range []string{FileDockerd, FileBuildah} {
+		for _, path := range []string{FileDockerd, FileBuildah, FileBuildKit} {
 			program := slices.IndexFunc(files, func(f converge.File) bool { return f.Path == path })
-			if got := program >= 0; got != (path == c.want) {
+			if got := program >= 0; got != slices.Contains(c.want, path) {
 				t.Errorf("%s, cache of %d bytes: %s is written: %t", c.mode, c.size, path, got)
 			}
-			if got := slices.Contains(config.After, converge.Ref("file:"+path)); got != (path == c.want) {
+			if got := slices.Contains(config.After, converge.Ref("file:"+path)); got != slices.Contains(c.want, path) {
 				t.Errorf("%s, cache of %d bytes: %s waits for %s: %t", c.mode, c.size, FileConfig, path, got)
 			}
 			if program >= 0 && (files[program].Mode != 0o755 || len(files[program].Content) == 0) {

@@ -12,7 +12,7 @@ type Mode string
 const (
 	Dind     Mode = "dind"     // a privileged Docker daemon of the job's own, TLS between them
 	Socket   Mode = "socket"   // the host's Docker socket, bound into every job
-	Rootless Mode = "rootless" // no privileges, no daemon: buildah, or BuildKit without root; refused, there is no such mode yet
+	Rootless Mode = "rootless" // no privileges, no daemon: BuildKit or buildah
 	Plain    Mode = "plain"    // jobs that build no images
 )
 
@@ -96,7 +96,7 @@ type Runner struct {
 	// themselves: with both, two daemons claim one name.
 	DindImage string
 	// BuildCache, when it is not 0, keeps what jobs have pulled and built in
-	// the modes dind and rootless (by buildah), one directory a project and
+	// the modes dind and rootless (by buildah or BuildKit), one directory a project and
 	// slot, and is the size in bytes beyond which a job begins with less; at
 	// least MinBuildCache.
 	BuildCache int64

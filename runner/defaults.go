@@ -18,6 +18,9 @@ const (
 	DefaultDindImage = "docker:28-dind"
 	// DefaultRootlessImage holds buildah.
 	DefaultRootlessImage = "quay.io/buildah/stable:latest"
+	// BuildKitImage is the other one for jobs of mode rootless, which name it
+	// with an entrypoint of their own: as it is, it starts a daemon.
+	BuildKitImage = "moby/buildkit:rootless"
 )
 
 // withDefaults returns a copy in which every default is filled in.

@@ -50,7 +50,7 @@ func ConfigTOML(cfg Config, gateway string) ([]byte, error) {
 // the runner names the daemon as a service; socket binds the Engine's socket;
 // rootless lets a job make namespaces of its own, in which it has the rights
 // that building takes; plain has none of this. With BuildCache a volume of the
-// project and slot holds what dind's daemon or buildah keeps.
+// project and slot holds what dind's daemon, buildah or BuildKit keeps.
 func (cfg Config) section(r Runner, at place) Section {
 	docker := map[string]any{"image": r.Image, "privileged": r.Mode == Dind}
 	volumes := []string{"/cache"}
@@ -75,8 +75,9 @@ func (cfg Config) section(r Runner, at place) Section {
 		env = append([]string{"BUILDAH_ISOLATION=chroot", "STORAGE_DRIVER=vfs", "BUILDKITD_FLAGS=--oci-worker-no-process-sandbox"}, env...)
 	}
 	if r.BuildCache > 0 {
-		file, name, data := r.keeper()
-		volumes = append(volumes, data, path.Join(cfg.Data, file)+":"+firstInPath+name+":ro")
+		for _, k := range r.Mode.keepers() {
+			volumes = append(volumes, k.data, path.Join(cfg.Data, k.file)+":"+firstInPath+path.Base(k.file)+":ro")
+		}
 		env = append([]string{fmt.Sprintf("HEPTA_BUILD_CACHE=%d", r.BuildCache)}, env...)
 	}
 	if r.DindImage != "" {

@@ -127,19 +127,25 @@ func TestRootlessProfile(t *testing.T) {
 	var profile struct {
 		DefaultAction string
 		Syscalls      []struct {
-			Names  []string
-			Action string
+			Names    []string
+			Action   string
+			ErrnoRet int
 		}
 	}
 	if err := json.Unmarshal([]byte(rootlessSeccomp()), &profile); err != nil {
 		t.Fatal(err)
 	}
-	if profile.DefaultAction != "SCMP_ACT_ALLOW" || len(profile.Syscalls) != 1 || profile.Syscalls[0].Action != "SCMP_ACT_ERRNO" {
-		t.Errorf("got %+v", profile)
+	if profile.DefaultAction != "SCMP_ACT_ALLOW" || len(profile.Syscalls) != 2 {
+		t.Fatalf("got %+v", profile)
 	}
-	names := profile.Syscalls[0].Names
-	if !slices.IsSorted(names) || len(slices.Compact(slices.Clone(names))) != len(names) {
-		t.Errorf("in no order, or twice: %v", names)
+	for i, errno := range []int{0, 38} { // ENOSYS
+		if rule := profile.Syscalls[i]; rule.Action != "SCMP_ACT_ERRNO" || rule.ErrnoRet != errno || !slices.IsSorted(rule.Names) {
+			t.Errorf("got %+v", rule)
+		}
+	}
+	names := slices.Sorted(slices.Values(append(profile.Syscalls[0].Names, profile.Syscalls[1].Names...)))
+	if len(slices.Compact(slices.Clone(names))) != len(names) {
+		t.Errorf("twice: %v", names)
 	}
 	for _, needed := range []string{"unshare", "clone", "clone3", "setns", "mount", "umount2", "pivot_root", "chroot", "sethostname", "setuid"} {
 		if slices.Contains(names, needed) {

@@ -152,11 +152,13 @@ func (r *Runners) Resources() converge.Stack {
 	config := converge.File{Path: FileConfig, Mode: 0o600, Secret: true, Merge: r.mergeConfig}
 	var files []converge.File
 	files = append(files, r.cfg.trusted()...)
-	for file, program := range map[string][]byte{FileDockerd: dockerd, FileBuildah: buildah} {
-		used := func(x Runner) bool { at, _, _ := x.keeper(); return x.BuildCache > 0 && at == file }
-		if slices.ContainsFunc(r.cfg.Runners, used) {
-			files = append(files, converge.File{Path: file, Mode: 0o755, Content: program})
-			config.After = append(config.After, converge.Ref("file:"+file))
+	for _, mode := range []Mode{Dind, Rootless} {
+		if !slices.ContainsFunc(r.cfg.Runners, func(x Runner) bool { return x.BuildCache > 0 && x.Mode == mode }) {
+			continue
+		}
+		for _, k := range mode.keepers() {
+			files = append(files, converge.File{Path: k.file, Mode: 0o755, Content: k.program})
+			config.After = append(config.After, converge.Ref("file:"+k.file))
 		}
 	}
 	if slices.ContainsFunc(r.cfg.Runners, func(x Runner) bool { return x.Mode == Dind }) {

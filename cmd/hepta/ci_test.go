@@ -18,7 +18,7 @@ func TestCIInitAsks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"$CI_COMMIT_TAG", "buildah", "tags: [rootless]"} {
+	for _, want := range []string{"$CI_COMMIT_TAG", "buildctl-daemonless.sh", "tags: [rootless]"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("there is no %q in\n%s", want, text)
 		}

@@ -45,7 +45,7 @@ runners:
   - {name: socket, mode: socket, tags: [socket], image: "docker:26", docker: {pull_policy: if-not-present}}
   - {name: seed_dind, mode: dind, tags: [seed_dind], image: "docker:26", docker: {pull_policy: if-not-present}}
   - {name: dind, mode: dind, tags: [dind], image: "docker:26", build_cache: 20g, docker: {pull_policy: if-not-present}}
-  - {name: rootless, mode: rootless, tags: [rootless], build_cache: 20g, docker: {pull_policy: if-not-present}}
+  - {name: rootless, mode: rootless, tags: [rootless, buildah], build_cache: 20g, docker: {pull_policy: if-not-present}}
 `
 
 // buildForge brings up a forge with its registry and those runners.
@@ -55,7 +55,7 @@ func (b *bench) buildForge(ctx context.Context) error {
 	}
 	b.say("bring the forge up")
 	made, err := images.Ensure(ctx, b.outer, b.sink(), images.Base, images.Small, images.Traefik, images.Runner, images.Helper, images.Heptapod,
-		images.DockerCLI, images.Dind, images.Buildah)
+		images.DockerCLI, images.Dind, images.Buildah, images.BuildKit)
 	if err != nil {
 		return err
 	}

@@ -121,7 +121,7 @@ func (m *maker) plan(ctx context.Context, names []Name) error {
 			}
 			parent = m.jobs[r.parent].ref.Inputs
 		} else {
-			parent = digest(rootfsArgs(m.arch, "", r.packages)...)
+			parent = digest(rootfsArgs(m.arch, "", r)...)
 		}
 		for _, p := range programs() {
 			if r.uses(p.name) && m.sums[p.name] == "" {

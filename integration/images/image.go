@@ -32,6 +32,8 @@ const (
 	// Buildah is Debian's buildah as a job image: it builds images without
 	// daemon and privileges.
 	Buildah Name = "buildah"
+	// BuildKit is BuildKit for users without privileges, as a job image.
+	BuildKit Name = "buildkit"
 	// Postgres is Debian's database server. It is not among Names: what needs
 	// it asks for it.
 	Postgres Name = "postgres"
@@ -52,7 +54,7 @@ func HeptapodAt(version string) Name { return Name(heptapodPrefix + version) }
 // Names lists every image that Ensure knows, the default stand-in for the
 // forge among them, but for Host, which changes with every line of hepta.
 func Names() []Name {
-	return []Name{Base, Small, Traefik, Registry, Runner, Helper, Pebble, DockerCLI, Dind, Buildah, Heptapod}
+	return []Name{Base, Small, Traefik, Registry, Runner, Helper, Pebble, DockerCLI, Dind, Buildah, BuildKit, Heptapod}
 }
 
 // HostTag is the name of Host, for heptapod_runner_main_image.

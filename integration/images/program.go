@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,11 +19,13 @@ import (
 //go:embed modules
 var modules embed.FS
 
-// program is a static binary built from a Go module.
+// program is a static binary built from a Go module, or a script that the
+// module has.
 type program struct {
 	name    string
 	module  string // file name in modules, without its ending; "" for this module's own programs
 	pkg     string // import path
+	script  string // where it lies in the module pkg
 	ldflags string
 	about   string // how long it takes when nothing is cached
 }
@@ -39,6 +42,10 @@ func programs() []program {
 		{name: "pebble-challtestsrv", module: "pebble", pkg: "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv", about: "seconds"},
 		{name: "gitlab-runner", module: "gitlab-runner", pkg: runner, ldflags: version, about: "a minute"},
 		{name: "gitlab-runner-helper", module: "gitlab-runner", pkg: runner + "/apps/gitlab-runner-helper", ldflags: version, about: "half a minute"},
+		{name: "rootlesskit", module: "buildkit", pkg: "github.com/rootless-containers/rootlesskit/v2/cmd/rootlesskit", about: "seconds"},
+		{name: "buildctl-daemonless.sh", module: "buildkit", pkg: "github.com/moby/buildkit", script: "examples/buildctl-daemonless/buildctl-daemonless.sh", about: "seconds"},
+		{name: "buildctl", module: "buildkit", pkg: "github.com/moby/buildkit/cmd/buildctl", about: "half a minute"},
+		{name: "buildkitd", module: "buildkit", pkg: "github.com/moby/buildkit/cmd/buildkitd", about: "a minute"},
 		{name: "registry", module: "registry", pkg: "github.com/distribution/distribution/v3/cmd/registry", about: "two minutes"},
 		{name: Compose, module: "compose", pkg: "github.com/docker/compose/v5/cmd", about: "two minutes"},
 		{name: "traefik", module: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik", ldflags: "-X github.com/traefik/traefik/v3/pkg/version.Version=" + traefikVersion, about: "six minutes"},
@@ -52,6 +59,7 @@ const (
 	runnerVersion   = "12.8.0"
 	runnerRevision  = "8e5683f8"
 	pebbleVersion   = "2.10.1"
+	buildKitVersion = "0.26.3"
 )
 
 // sum hashes everything that decides what the binary does.
@@ -94,6 +102,9 @@ func (p program) build(ctx context.Context, arch, dir string, step func(packages
 			}
 		}
 	}
+	if p.script != "" {
+		return p.find(ctx, src)
+	}
 	file := filepath.Join(dir, "program")
 	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-trimpath", "-buildvcs=false",
 		"-ldflags=-s -w "+p.ldflags, "-o", file, p.pkg)
@@ -105,6 +116,29 @@ func (p program) build(ctx context.Context, arch, dir string, step func(packages
 		return "", commandError(ctx, "go build "+p.pkg, out.said.String(), err)
 	}
 	return file, nil
+}
+
+// find gives the script as it lies in its module.
+func (p program) find(ctx context.Context, src string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", p.pkg)
+	cmd.Dir = src
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly")
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return "", commandError(ctx, "go mod download "+p.pkg, said.String(), err)
+	}
+	var module struct{ Dir string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		return "", fmt.Errorf("find module of %s: %w", p.name, err)
+	}
+	content, err := os.ReadFile(filepath.Join(module.Dir, filepath.FromSlash(p.script)))
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", p.name, err)
+	}
+	file := filepath.Join(src, "program")
+	return file, os.WriteFile(file, content, 0o755)
 }
 
 // packageCounter counts the lines of go build -v that are package names and

@@ -19,13 +19,14 @@ import (
 //go:embed files
 var files embed.FS
 
-// recipe says how one image is made. Base, Buildah and Postgres are made from Debian
-// packages, Small from two files of Base; every other image is its parent, files, programs and
-// settings on top.
+// recipe says how one image is made. Base, Buildah, buildKitBase and Postgres are made from
+// Debian packages, Small from two files of Base; every other image is its parent, files,
+// programs and settings on top.
 type recipe struct {
 	name     Name
 	parent   Name
 	packages []string // of Debian, where there is no parent
+	setup    string   // shell script that ends their installation
 	tags     []string
 	files    fs.FS             // laid out as in the image; scripts are made executable
 	programs map[string]string // path in the image → name of the program
@@ -52,9 +53,27 @@ fi
 exec setpriv --reuid=postgres --regid=postgres --clear-groups postgres -D $data -c listen_addresses='*'
 `
 
+// buildKitUser is the user that the public image has its daemon run as, with
+// the ranges of users for its namespace, which useradd adds. Debian's newuidmap,
+// set to run as root, needs a capability more than that image's: as a file that
+// has one it does without.
+const buildKitUser = `set -e
+useradd --uid 1000 --create-home user
+mkdir -p /home/user/.local/tmp /home/user/.local/share/buildkit
+chown -R user: /home/user
+grep -q ^user: /etc/subuid
+chmod u-s /usr/bin/newuidmap /usr/bin/newgidmap
+setcap cap_setuid=ep /usr/bin/newuidmap
+setcap cap_setgid=ep /usr/bin/newgidmap
+`
+
 // forgeBase is what the stand-ins for the forge have in common below their own
 // daemon, which changes more often.
 const forgeBase Name = "forge-base"
+
+// buildKitBase is BuildKit without its programs, which only an image with a
+// parent gets.
+const buildKitBase Name = "buildkit-base"
 
 const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -129,6 +148,22 @@ func recipeFor(name Name) (recipe, error) {
 		r.parent, r.packages = "", []string{"buildah", "busybox-static", "ca-certificates", "netavark"}
 		r.tags = []string{"quay.io/buildah/stable:latest"}
 		r.config = container.Config{Cmd: []string{"bash"}, Env: []string{searchPath}}
+	case buildKitBase:
+		r.parent, r.packages, r.setup = "", []string{"busybox-static", "ca-certificates", "libcap2-bin", "runc", "uidmap"}, buildKitUser
+		r.config = container.Config{Cmd: []string{"sh"}, Env: []string{searchPath}}
+	case BuildKit:
+		r.parent = buildKitBase
+		r.tags = []string{"moby/buildkit:v" + buildKitVersion + "-rootless", "moby/buildkit:rootless"}
+		r.programs = map[string]string{"usr/bin/buildkitd": "buildkitd", "usr/bin/buildctl": "buildctl",
+			"usr/bin/buildctl-daemonless.sh": "buildctl-daemonless.sh", "usr/bin/rootlesskit": "rootlesskit"}
+		r.dirs = map[string]fs.FileMode{"run/user/1000": 0o777}
+		r.volumes = []string{"/home/user/.local/share/buildkit"}
+		r.config = container.Config{
+			User:       "1000:1000",
+			Entrypoint: []string{"rootlesskit", "buildkitd"},
+			Env: []string{"HOME=/home/user", "USER=user", "XDG_RUNTIME_DIR=/run/user/1000", "TMPDIR=/home/user/.local/tmp",
+				"BUILDKIT_HOST=unix:///run/user/1000/buildkit/buildkitd.sock"},
+		}
 	case Postgres:
 		r.parent, r.packages = "", []string{"postgresql-17"}
 		r.tags = []string{"postgres:17-alpine"}

@@ -27,7 +27,7 @@ func TestEveryNameHasARecipe(t *testing.T) {
 	for _, p := range programs() {
 		known[p.name] = true
 	}
-	for _, n := range append(Names(), Host, HeptapodAt("17.11.2"), forgeBase, Postgres) {
+	for _, n := range append(Names(), Host, HeptapodAt("17.11.2"), forgeBase, buildKitBase, Postgres) {
 		r := mustRecipe(t, n)
 		if r.name != n {
 			t.Errorf("%s: the recipe makes %s", n, r.name)
@@ -37,7 +37,7 @@ func TestEveryNameHasARecipe(t *testing.T) {
 				t.Errorf("%s: %s is filled from %s, which is nowhere built", n, path, p)
 			}
 		}
-		if r.parent != "" && r.parent != forgeBase && !slices.Contains(Names(), r.parent) {
+		if r.parent != "" && r.parent != forgeBase && r.parent != buildKitBase && !slices.Contains(Names(), r.parent) {
 			t.Errorf("%s: parent %s is no image", n, r.parent)
 		}
 	}

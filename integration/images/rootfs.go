@@ -19,26 +19,29 @@ func basePackages() []string {
 	}
 }
 
-// rootfsArgs is the command line that writes the root file system to file.
+// rootfsArgs is the command line that writes the root file system of r to file.
 // Host keys are left out, so that no two containers share them.
-func rootfsArgs(arch, file string, packages []string) []string {
-	return []string{
+func rootfsArgs(arch, file string, r recipe) []string {
+	args := []string{
 		"--variant=minbase",
 		"--architectures=" + arch,
-		"--include=" + strings.Join(packages, ","),
+		"--include=" + strings.Join(r.packages, ","),
 		"--dpkgopt=path-exclude=/usr/share/doc/*",
 		"--dpkgopt=path-include=/usr/share/doc/*/copyright",
 		"--dpkgopt=path-exclude=/usr/share/man/*",
 		"--dpkgopt=path-exclude=/usr/share/info/*",
 		"--dpkgopt=path-exclude=/usr/share/locale/*",
 		`--customize-hook=rm -f "$1"/etc/ssh/ssh_host_*`,
-		suite, file,
 	}
+	if r.setup != "" {
+		args = append(args, `--customize-hook=chroot "$1" sh -c '`+r.setup+"'")
+	}
+	return append(args, suite, file)
 }
 
 // rootfs returns the root file system of an image without parent as a tar file.
 func (m *maker) rootfs(ctx context.Context, r recipe) (string, error) {
-	sum, name := digest(rootfsArgs(m.arch, "", r.packages)...), "rootfs-"+m.arch
+	sum, name := digest(rootfsArgs(m.arch, "", r)...), "rootfs-"+m.arch
 	if r.name != Base {
 		name = "rootfs-" + string(r.name) + "-" + m.arch
 	}
@@ -48,7 +51,7 @@ func (m *maker) rootfs(ctx context.Context, r recipe) (string, error) {
 		}
 		m.say(r.name)("collecting Debian " + suite + " packages (about a minute)")
 		file := filepath.Join(dir, "rootfs.tar")
-		cmd := exec.CommandContext(ctx, "mmdebstrap", rootfsArgs(m.arch, file, r.packages)...)
+		cmd := exec.CommandContext(ctx, "mmdebstrap", rootfsArgs(m.arch, file, r)...)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return "", commandError(ctx, "mmdebstrap "+suite, string(out), err)
 		}

@@ -70,7 +70,7 @@ func (d Draft) YAML() ([]byte, error) {
 	return execute(string(d.Pipeline)+".yml", map[string]any{
 		"Mode": string(d.Mode), "Tags": d.Tags, "Docker": d.Mode != runner.Rootless,
 		"Dind": d.Mode == runner.Dind, "Socket": d.Mode == runner.Socket,
-		"JobImage": runner.DefaultJobImage, "DindImage": runner.DefaultDindImage, "BuildahImage": runner.DefaultRootlessImage,
+		"JobImage": runner.DefaultJobImage, "DindImage": runner.DefaultDindImage, "BuildKitImage": runner.BuildKitImage, "BuildahImage": runner.DefaultRootlessImage,
 		"DatabaseImage": DatabaseImage,
 	})
 }
