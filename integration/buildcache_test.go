@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
@@ -108,9 +109,13 @@ func (p *project) hear(t *testing.T, pipeline int64) (said told) {
 	return said
 }
 
-// listen reads what the only job of a pipeline says until that is enough.
+// listen reads what the only job of a pipeline says until that is enough. When
+// that is its end, the runner has let go of its slot afterwards: it tells the
+// forge before it removes the job's containers, and a job that comes in between
+// gets another slot.
 func (p *project) listen(t *testing.T, pipeline int64, enough func(j *gitlab.Job, lines int) bool, said *told) {
 	t.Helper()
+	var job *gitlab.Job
 	eventually(t, 8*time.Minute, fmt.Sprintf("the job of pipeline %d of %s", pipeline, p.Path), func() bool {
 		list, _, err := p.api.Jobs.ListPipelineJobs(p.Path, pipeline, nil, gitlab.WithContext(t.Context()))
 		if err != nil {
@@ -124,7 +129,19 @@ func (p *project) listen(t *testing.T, pipeline int64, enough func(j *gitlab.Job
 			got[m[1]] = m[2]
 		}
 		*said = told{got["daemon"], got["found"], got["built"], got["takes"]}
-		return enough(list[0], len(got))
+		job = list[0]
+		return enough(job, len(got))
+	})
+	if job.FinishedAt == nil {
+		return
+	}
+	mark := filters.NewArgs(filters.Arg("label", fmt.Sprintf("com.gitlab.gitlab-runner.job.id=%d", job.ID)))
+	eventually(t, time.Minute, fmt.Sprintf("the containers of job %d are gone", job.ID), func() bool {
+		left, err := p.site.docker.ContainerList(t.Context(), container.ListOptions{All: true, Filters: mark})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(left) == 0
 	})
 }
 
