@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,7 +142,8 @@ func (p *project) listen(t *testing.T, pipeline int64, enough func(j *gitlab.Job
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(left) == 0
+		// What holds the volumes stays, for the next job.
+		return !slices.ContainsFunc(left, func(c container.Summary) bool { return c.Labels["com.gitlab.gitlab-runner.type"] != "cache" })
 	})
 }
 
@@ -303,7 +305,7 @@ func TestBuildCacheBuildKit(t *testing.T) {
 		t.Errorf("got %+v after %+v", big, first)
 	}
 	const anew = "it begins anew"
-	small, trace := again(`for db in $(rootlesskit find ~/.local/share/buildkit/0 -maxdepth 3 -name '*.db'); do echo broken >$db; done`)
+	small, trace := again(`rootlesskit find ~/.local/share/buildkit/0 -maxdepth 3 -name '*.db' -exec cp Dockerfile {} \;`)
 	var mib int
 	if _, err := fmt.Sscan(small.takes, &mib); err != nil || mib >= runner.MinBuildCache>>20 {
 		t.Errorf("a job began with %s, the limit is %d MiB", small.takes, runner.MinBuildCache>>20)

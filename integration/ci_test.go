@@ -208,7 +208,7 @@ func (s *site) hub(t *testing.T) (dir string) {
 	daemon := fmt.Sprintf(`{"registry-mirrors": ["http://%[1]s"], "insecure-registries": [%[1]q]}`, mirror)
 	dir = "/srv/hub"
 	s.put(t, dir, "daemon.json", daemon)
-	s.put(t, dir, "buildkitd.toml", fmt.Sprintf("[registry.\"docker.io\"]\nmirrors = [%[1]q]\n[registry.%[1]q]\nhttp = true\n", mirror))
+	s.putAs(t, dir, "buildkitd.toml", 0o644, fmt.Sprintf("[registry.\"docker.io\"]\nmirrors = [%[1]q]\n[registry.%[1]q]\nhttp = true\n", mirror))
 	if err := s.reload(ctx, daemon, 1); err != nil {
 		t.Fatal(err)
 	}

@@ -159,9 +159,14 @@ func (s *site) window(t *testing.T, dir string) string {
 // put writes a file of the site.
 func (s *site) put(t *testing.T, dir, name, text string) {
 	t.Helper()
+	s.putAs(t, dir, name, 0o600, text)
+}
+
+func (s *site) putAs(t *testing.T, dir, name string, mode int64, text string) {
+	t.Helper()
 	var pack bytes.Buffer
 	w := tar.NewWriter(&pack)
-	err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(text))})
+	err := w.WriteHeader(&tar.Header{Name: name, Mode: mode, Size: int64(len(text))})
 	if _, also := w.Write([]byte(text)); err == nil {
 		err = also
 	}
