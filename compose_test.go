@@ -143,6 +143,43 @@ func TestRunnersTakenOut(t *testing.T) {
 	}
 }
 
+// Nobody looks what jobs reach before the way there is in place: a proxy that
+// is being replaced answers nobody.
+func TestLooksWaitForTheWay(t *testing.T) {
+	s := stackOf(t, internal)
+	o := s.lived(t)
+	for i, c := range o.Containers {
+		if c.Labels[converge.LabelService] == traefik.Service {
+			o.Containers[i].Labels[converge.LabelSpec] = "another"
+		}
+	}
+	o.Files[runner.FileConfig] = converge.ObservedFile{Exists: true, Mode: 0o600, Content: []byte("[[runners]]\n  name = \"dind\"\n  url = \"https://hg.example.org\"\n  token = \"glrt-x\"\n")}
+	o.Files[runner.FileRecords] = converge.ObservedFile{Exists: true, Mode: 0o600, Content: []byte(`{"runners": {"dind": {"id": 1, "forge": "https://hg.example.org"}}}`)}
+	plan, err := converge.Up(&s.want, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	op := func(what string) *converge.Operation {
+		i := slices.IndexFunc(plan.Operations, func(o converge.Operation) bool { return strings.HasPrefix(o.Text(), what) })
+		if i < 0 {
+			t.Fatalf("nobody is to %s:\n%s", what, plan)
+		}
+		return &plan.Operations[i]
+	}
+	waits := map[int]bool{}
+	for list := op("call see runner dind").After; len(list) > 0; list = list[1:] {
+		if !waits[list[0]] {
+			waits[list[0]] = true
+			list = append(list, plan.Operations[list[0]-1].After...)
+		}
+	}
+	for _, what := range []string{"write file " + runner.FileConfig, "wait for container hepta-traefik", "rename container hepta-traefik_next"} {
+		if !waits[op(what).ID] {
+			t.Errorf("it does not wait for: %s\n%s", what, plan)
+		}
+	}
+}
+
 // The Engine trusts the stack's own authority for the registry, and for
 // nothing else; it is not asked to where certificates are from elsewhere.
 func TestTrust(t *testing.T) {

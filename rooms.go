@@ -108,11 +108,12 @@ func (c *Config) runners() runner.Config {
 		Image: c.Runner.Image, HelperImage: c.Runner.HelperImage,
 		Concurrent: c.Runner.Concurrent, CheckInterval: c.Runner.CheckInterval, DrainSeconds: c.Runner.DrainSeconds,
 		Socket: c.Socket, Labels: c.Runner.Labels, CA: c.Runner.CA, ExtraHosts: c.Runner.ExtraHosts,
-		Forge: runner.Forge{URL: c.Heptapod.ExternalURL, RegistrationToken: c.Runner.RegistrationToken},
-		After: []string{"container:" + heptapod.Service, string(heptapod.RefToken)},
+		Forge:   runner.Forge{URL: c.Heptapod.ExternalURL, RegistrationToken: c.Runner.RegistrationToken},
+		After:   []string{"container:" + heptapod.Service, string(heptapod.RefToken)},
+		Through: []string{"container:" + traefik.Service},
 	}
 	if c.elsewhere() {
-		r.Forge.URL, r.Forge.Token, r.After = c.Forge.URL, c.Forge.Token, nil
+		r.Forge.URL, r.Forge.Token, r.After, r.Through = c.Forge.URL, c.Forge.Token, nil, nil
 	}
 	if host := c.registryHost(); host != "" {
 		r.RegistryHosts, r.Registries = []string{host}, []string{c.registryAddress()}

@@ -65,6 +65,9 @@ type Config struct {
 
 	Labels map[string]string
 	After  []string // resources that must be there first ("container:heptapod", "task:token")
+	// Through are resources through which jobs reach forge and registry
+	// ("container:traefik"): whoever sees whether they do waits for them.
+	Through []string
 }
 
 // Forge is where jobs come from.

@@ -92,8 +92,21 @@ func unseen(stand string, was record) string {
 func (r *Runners) seeTask(x Runner, cause string) converge.Task {
 	t := r.task(x.Name, "see", cause, r.reachesNow)
 	t.Ref += "-reach"
-	t.Before, t.After = nil, append(t.After, written...)
+	t.Before, t.After = nil, append(t.After, r.sights()...)
 	return t
+}
+
+// sights are what has to be there before somebody looks what jobs reach: where
+// they stand, what they trust, and the way.
+func (r *Runners) sights() []converge.Ref {
+	list := slices.Clone(written)
+	if r.cfg.CAFile != "" {
+		list = append(list, converge.Ref("file:"+r.cfg.CAFile))
+	}
+	for _, ref := range r.cfg.Through {
+		list = append(list, converge.Ref(ref))
+	}
+	return list
 }
 
 // reachesNow is reach for one runner. What is not there at once may be coming.

@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/pki"
 )
 
 // looks are the calls of a plan that see what jobs reach.
@@ -26,6 +28,37 @@ func tasks(plan *converge.Plan, verb string) []string {
 		}
 	}
 	return out
+}
+
+// An authority that changes is there before somebody looks what jobs reach: the
+// Engine refuses a container that binds a file which is not there.
+func TestLooksWaitForTheAuthority(t *testing.T) {
+	f, m := newForge(t), newMachine(t)
+	f.online = true
+	cfg := at(f, Runner{Name: "a"})
+	m.must(runners(t, cfg))
+	another, err := pki.New("another", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.CA = another.Root()
+	want := runners(t, cfg).Resources()
+	plan, err := converge.Up(&want, m.observe(&want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var look, file *converge.Operation
+	for i, o := range plan.Operations {
+		switch {
+		case o.Kind == converge.RunTask && o.Task.Verb == "see":
+			look = &plan.Operations[i]
+		case o.Kind == converge.WriteFile && o.Target == fileCA:
+			file = &plan.Operations[i]
+		}
+	}
+	if look == nil || file == nil || !slices.Contains(look.After, file.ID) {
+		t.Errorf("the plan:\n%s", plan)
+	}
 }
 
 // unplugged answers for a program on a network without the forge.
