@@ -24,14 +24,21 @@ const warmRounds = 3
 // way is one of the ways to build, with a project and a runner of its own.
 type way struct {
 	name, image, service string
-	script               []string // what is timed as the build, then the push
+	script               []string // the login, what is timed as the build, the push
 }
 
 var (
-	byDocker  = []string{`docker build -q -t "$CI_REGISTRY_IMAGE:1" .`, `docker push -q "$CI_REGISTRY_IMAGE:1"`}
-	byBuildah = []string{`buildah bud -q --isolation chroot -t "$CI_REGISTRY_IMAGE:1" .`, `buildah push -q "$CI_REGISTRY_IMAGE:1"`}
-	byKit     = []string{buildctl + `"`, buildctl + `,push=true"`}
+	byDocker  = []string{login("docker"), `docker build -q -t "$CI_REGISTRY_IMAGE:1" .`, `docker push -q "$CI_REGISTRY_IMAGE:1"`}
+	byBuildah = []string{login("buildah"), `buildah bud -q --isolation chroot -t "$CI_REGISTRY_IMAGE:1" .`, `buildah push -q "$CI_REGISTRY_IMAGE:1"`}
+	byKit     = []string{writtenLogin, buildctl + `"`, buildctl + `,push=true"`}
 )
+
+// login is that of a program that has one; writtenLogin is what it would leave.
+func login(program string) string {
+	return `echo "$CI_REGISTRY_PASSWORD" | ` + program + ` login -u "$CI_REGISTRY_USER" --password-stdin "$CI_REGISTRY"`
+}
+
+const writtenLogin = `mkdir -p ~/.docker && printf '{"auths":{"%s":{"auth":"%s"}}}' "$CI_REGISTRY" "$(printf %s "$CI_REGISTRY_USER:$CI_REGISTRY_PASSWORD" | base64 -w0)" >~/.docker/config.json`
 
 // buildctl is the build of `hepta ci init`, but for the push that follows.
 const buildctl = `buildctl-daemonless.sh build --progress plain --frontend dockerfile.v0 --local context=. --local dockerfile=. --output "type=image,name=$CI_REGISTRY_IMAGE:1`
@@ -48,10 +55,6 @@ var ways = []way{
 
 // pipeline is the project's .gitlab-ci.yml. Each round changes a source file.
 func (w way) pipeline() string {
-	login := `echo "$CI_REGISTRY_PASSWORD" | ` + strings.Fields(w.script[0])[0] + ` login -u "$CI_REGISTRY_USER" --password-stdin "$CI_REGISTRY"`
-	if w.script[0] == byKit[0] {
-		login = `mkdir -p ~/.docker && printf '{"auths":{"%s":{"auth":"%s"}}}' "$CI_REGISTRY" "$(printf %s "$CI_REGISTRY_USER:$CI_REGISTRY_PASSWORD" | base64 -w0)" >~/.docker/config.json`
-	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "build:\n  tags: [%s]\n  image: %s\n", w.name, w.image)
 	if w.service != "" {
@@ -59,12 +62,12 @@ func (w way) pipeline() string {
 	}
 	b.WriteString("  script:\n")
 	for _, line := range []string{
-		login,
+		w.script[0],
 		`echo "round = '$ROUND'" >src/round.py`,
 		`began=$(date +%s%N)`,
-		w.script[0],
-		`echo "build_ms $((($(date +%s%N) - began) / 1000000))"`,
 		w.script[1],
+		`echo "build_ms $((($(date +%s%N) - began) / 1000000))"`,
+		w.script[2],
 	} {
 		fmt.Fprintf(&b, "    - %s\n", strconv.Quote(line))
 	}
