@@ -17,6 +17,7 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/heptaup/hepta/internal/pattern"
+	"github.com/heptaup/hepta/internal/spelling"
 )
 
 // The longest texts that are taken where no max tag says otherwise.
@@ -154,7 +155,7 @@ func checkText(at string, tag reflect.StructTag, s string, report reporter) {
 	default:
 		if values := strings.Fields(tag.Get("oneof")); len(values) > 0 && !slices.Contains(values, s) {
 			text := fmt.Sprintf("%s is none of %s", quoted(s), strings.Join(values, ", "))
-			if near := nearest(s, values); near != "" {
+			if near := spelling.Nearest(s, values); near != "" {
 				text += ": did you mean " + near + "?"
 			}
 			report(at, "%s", text)

@@ -4,6 +4,8 @@ import (
 	"reflect"
 
 	yaml "go.yaml.in/yaml/v3"
+
+	"github.com/heptaup/hepta/internal/spelling"
 )
 
 func (d *decoder) unknown(key *yaml.Node, t reflect.Type, path string) {
@@ -12,7 +14,7 @@ func (d *decoder) unknown(key *yaml.Node, t reflect.Type, path string) {
 		where = " in " + path
 	}
 	text := "unknown key " + quoted(key.Value) + where
-	if near := nearest(key.Value, keysOf(t)); near != "" {
+	if near := spelling.Nearest(key.Value, keysOf(t)); near != "" {
 		text += ": did you mean " + quoted(near) + "?"
 	} else if home := homeOf(key.Value, d.root, ""); home != "" && home != join(path, key.Value) {
 		text += ": did you mean " + quoted(home) + "?"
@@ -61,46 +63,4 @@ func homeOf(key string, t reflect.Type, path string) string {
 		}
 	}
 	return ""
-}
-
-// nearest is the candidate that a slip of the fingers could have meant, "" when
-// none is near enough.
-func nearest(key string, candidates []string) string {
-	best, distance := "", len(key)/3+1
-	if distance > 3 {
-		distance = 3
-	}
-	if len(key) > 40 {
-		return ""
-	}
-	for _, c := range candidates {
-		if d := slips(key, c); d < distance || d == distance && best == "" {
-			best, distance = c, d
-		}
-	}
-	return best
-}
-
-// slips counts insertions, deletions, replacements and swaps of neighbours.
-func slips(a, b string) int {
-	before, last := []int(nil), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row := make([]int, len(b)+1)
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(row[j-1]+1, last[j]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last = last, row
-	}
-	return last[len(b)]
 }
