@@ -13,6 +13,7 @@ import (
 
 	"github.com/heptaup/hepta/heptapod"
 	"github.com/heptaup/hepta/internal/pki"
+	"github.com/heptaup/hepta/internal/yamlconfig"
 	"github.com/heptaup/hepta/runner"
 	"github.com/heptaup/hepta/traefik"
 )
@@ -74,7 +75,7 @@ func TestLarge(t *testing.T) {
 		t.Errorf("traefik: %+v", got)
 	}
 	r := n.runners()
-	if x := r.Runners[0]; x.Concurrent != 4 || x.Image != "docker:28" || x.Docker["shm_size"] != 268435456 {
+	if x := r.Runners[0]; x.Concurrent != 4 || x.Image != "docker:28" || x.Docker["shm_size"] != (yamlconfig.Scalar{Text: "268435456", Value: 268435456}) {
 		t.Errorf("first runner: %+v", x)
 	}
 	if x := r.Runners[1]; x.URL != "https://gitlab.example.com" || x.Token.Reveal() != "glrt-geheim" {
@@ -335,5 +336,42 @@ func TestAuthoritiesOfRunners(t *testing.T) {
 	c.Runner.CA = []byte("two")
 	if got := string(c.authorities([]byte("one"))); got != "one\ntwo" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// What looks like something else stays what was written, where the runner
+// reads text.
+func TestTextOfARunnerStaysAsItWasWritten(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "hepta.yaml")
+	yaml := `
+forge: {url: "https://hg.example.org"}
+runners:
+  - name: p
+    mode: plain
+    forge: {token_file: token}
+    docker: {user: 0100, hostname: 1.10, group_add: [0200], container_labels: {version: 2.10, at: 2026-01-31, big: 98765432109876543210, on: no}}
+    settings: {cache: {s3: {accesskey: 0012, Insecure: yes}}, feature_flags: {FF_X: off}}
+`
+	for name, content := range map[string]string{file: yaml, filepath.Join(dir, "token"): "glrt-x"} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, err := Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := runner.ConfigTOML(cfg.normal().runners(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		`user = "0100"`, `hostname = "1.10"`, `group_add = ["0200"]`, `version = "2.10"`, `at = "2026-01-31"`,
+		`big = "98765432109876543210"`, `on = "no"`, `AccessKey = "0012"`, `Insecure = true`, `FF_X = false`,
+	} {
+		if !strings.Contains(string(content), line) {
+			t.Errorf("%s is not in\n%s", line, content)
+		}
 	}
 }

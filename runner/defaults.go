@@ -40,6 +40,7 @@ func (cfg Config) withDefaults() Config {
 	sum := 0
 	for i := range cfg.Runners {
 		r := &cfg.Runners[i]
+		*r, _ = r.withKeys()
 		r.Mode = cmp.Or(r.Mode, Dind)
 		r.Concurrent = cmp.Or(r.Concurrent, 1)
 		if r.Mode == Rootless {

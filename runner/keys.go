@@ -1,112 +1,113 @@
 package runner
 
 import (
-	"fmt"
-	"strconv"
+	"maps"
+	"slices"
 	"strings"
+
+	"github.com/heptaup/hepta/runner/configkeys"
 )
 
-// kind is the type that the runner reads a key as. It refuses the whole
-// config.toml for one value of another type.
-type kind string
+// withKeys gives the keys that are written by hand their names and types, as
+// the runner reads them.
+func (r Runner) withKeys() (Runner, []configkeys.Problem) {
+	settings, problems := configkeys.Normal(configkeys.Runner, r.Settings)
+	docker, more := configkeys.Normal(configkeys.Docker, r.Docker)
+	for i := range problems {
+		problems[i].Key = "settings." + problems[i].Key
+	}
+	for i := range more {
+		more[i].Key = "docker." + more[i].Key
+	}
+	r.Settings, r.Docker = settings, docker
+	return r, append(problems, more...)
+}
 
-const (
-	asText   kind = "text"
-	asNumber kind = "whole number"
-	asTruth  kind = "boolean"
-	asTexts  kind = "list of texts"
-	asTable  kind = "mapping"
-	asPairs  kind = "mapping of texts"
-)
+// reserved are keys of [[runners]] that have a place of their own.
+var reserved = map[string]string{
+	"name": "name", "url": "forge.url", "token": "forge.token", "limit": "concurrent", "environment": "environment", "docker": "docker",
+}
 
-// sectionKeys and dockerKeys are the kinds of the keys of [[runners]] and of
-// [runners.docker] that GitLab documents. Others are passed on as they are.
-var (
-	sectionKeys = keysByKind(map[kind]string{
-		asText: `builds_dir cache_dir clone_url shell pre_get_sources_script post_get_sources_script pre_clone_script
-			post_clone_script pre_build_script post_build_script unhealthy_interval tls-ca-file tls-cert-file tls-key-file`,
-		asNumber: "output_limit request_concurrency unhealthy_requests_limit job_status_final_update_retry_limit",
-		asTruth:  "debug_trace_disabled",
-		asTable:  "cache custom_build_dir feature_flags referees",
-	})
-	dockerKeys = keysByKind(map[kind]string{
-		asText: `cache_dir cpus cpuset_cpus cpuset_mems gpus helper_image helper_image_flavor host hostname image isolation mac_address
-			memory memory_reservation memory_swap network_mode runtime service_cpus service_cpuset_cpus service_gpus service_memory
-			service_memory_reservation service_memory_swap tls_cert_path user userns_mode volume_driver`,
-		asNumber: "cpu_shares network_mtu oom_score_adjust service_cpu_shares services_limit shm_size wait_for_services_timeout",
-		asTruth: `disable_cache disable_entrypoint_overwrite enable_ipv6 helper_image_autoset_arch_and_os oom_kill_disable privileged
-			services_privileged tls_verify volume_keep`,
-		asTexts: `allowed_groups allowed_images allowed_privileged_images allowed_privileged_services allowed_pull_policies
-			allowed_services allowed_users cap_add cap_drop device_cgroup_rules devices dns dns_search extra_hosts group_add links
-			security_opt services_security_opt volumes volumes_from`,
-		asTable: "services_devices",
-		asPairs: "container_labels log_options services_tmpfs sysctls tmpfs ulimit volume_driver_ops",
-	})
-)
+// keys checks the keys that are written by hand.
+func (p *problems) keys(at string, r Runner) {
+	_, found := r.withKeys()
+	for _, k := range slices.Sorted(maps.Keys(r.Settings)) {
+		name, _ := configkeys.Name(configkeys.Runner, k)
+		switch other, taken := reserved[name]; {
+		case taken:
+			p.add(at+".settings."+k, "set "+other+" instead", "the runner has a key of its own for this")
+		case name == "executor":
+			p.add(at+".settings."+k, "leave it out", "the executor is docker")
+		default:
+			continue
+		}
+		found = slices.DeleteFunc(found, func(f configkeys.Problem) bool {
+			return f.Key == "settings."+k || strings.HasPrefix(f.Key, "settings."+k+".") || strings.HasPrefix(f.Key, "settings."+k+"[")
+		})
+	}
+	for _, f := range found {
+		if !f.Ignored {
+			p.add(at+"."+f.Key, "write it as the runner's documentation has it, or leave it out", "%s: for one value of a wrong type the runner refuses its whole file", f.Text)
+		}
+	}
+}
 
-func keysByKind(names map[kind]string) map[string]kind {
-	out := map[string]kind{}
-	for k, list := range names {
-		for _, name := range strings.Fields(list) {
-			out[name] = k
+// ignoredKeys tells of keys that the runner has no use for.
+func (r Runner) ignoredKeys() []string {
+	var list []string
+	_, found := r.withKeys()
+	for _, f := range found {
+		if f.Ignored {
+			list = append(list, "runner "+r.Name+": "+f.Key+" "+f.Text)
+		}
+	}
+	return list
+}
+
+// doubles refuses what is said twice, with two values or with one: which of
+// them counts should not have to be known.
+func (p *problems) doubles(at string, cfg Config, r Runner) {
+	twice := func(key, other string, isOther bool) {
+		if _, is := r.Docker[key]; is && isOther {
+			p.add(at+".docker."+key, "leave one of them out", "it is given as %s too", other)
+		}
+	}
+	twice("image", "image of the runner", r.Image != "")
+	twice("helper_image", "runner.helper_image", cfg.HelperImage != "")
+	twice("allowed_images", "allowed_images of the runner", len(r.AllowedImages) > 0)
+	twice("allowed_services", "allowed_services of the runner", len(r.AllowedServices) > 0)
+	if _, is := r.Settings["tls-ca-file"]; is && cfg.CAFile+string(cfg.CA) != "" {
+		p.add(at+".settings.tls-ca-file", "leave it out: the stack's own authority and runner.ca are trusted already", "the authority is given by the stack too")
+	}
+	if on, is := r.Docker["privileged"].(bool); is && !on && (r.Mode == Dind || r.Mode == "") {
+		if services, _ := r.Docker["services_privileged"].(bool); !services {
+			p.add(at+".docker.privileged", "leave it out, or give services_privileged: true beside it, or set mode: plain",
+				"a Docker daemon beside a job cannot work without privileges")
+		}
+	}
+	if r.Mode == Rootless {
+		for _, opt := range stringList(r.Docker["security_opt"]) {
+			if name, _, _ := strings.Cut(strings.ReplaceAll(opt, ":", "="), "="); name == "seccomp" || name == "apparmor" {
+				p.add(at+".docker.security_opt", "leave "+name+" out, or set mode: plain", "mode rootless gives jobs a %s profile of its own", name)
+			}
+		}
+	}
+	if r.DindImage != "" {
+		for _, s := range tables(r.Docker["services"]) {
+			if alias, _ := s["alias"].(string); slices.Contains(strings.FieldsFunc(alias, func(c rune) bool { return c == ' ' || c == ',' }), "docker") {
+				p.add(at+".docker.services", "leave dind_image or that service out", "dind_image and another service have the name docker")
+			}
+		}
+	}
+}
+
+func tables(v any) []map[string]any {
+	list, _ := v.([]any)
+	var out []map[string]any
+	for _, e := range list {
+		if t, ok := e.(map[string]any); ok {
+			out = append(out, t)
 		}
 	}
 	return out
-}
-
-// as gives a value, which normal has been through, the type that k stands
-// for: a number for a text is its digits, and a text for a list is a list of one.
-func (k kind) as(v any) (any, error) {
-	ok := true
-	switch x := v.(type) {
-	case string:
-		if k == asTexts {
-			return []any{x}, nil
-		}
-		ok = k == asText
-	case int64:
-		if k == asText {
-			return strconv.FormatInt(x, 10), nil
-		}
-		ok = k == asNumber
-	case float64:
-		if k == asText {
-			return strconv.FormatFloat(x, 'f', -1, 64), nil
-		}
-		ok = false
-	case bool:
-		ok = k == asTruth
-	case []any:
-		ok = k == asTexts
-		for _, e := range x {
-			_, is := e.(string)
-			ok = ok && is
-		}
-	case map[string]any:
-		if ok = k == asTable || k == asPairs; k == asPairs {
-			pairs := make(map[string]any, len(x))
-			for name, e := range x {
-				var err error
-				if pairs[name], err = asText.as(e); err != nil {
-					return nil, fmt.Errorf("%s: %w", name, err)
-				}
-			}
-			return pairs, nil
-		}
-	default:
-		ok = false
-	}
-	if !ok {
-		return nil, fmt.Errorf("this is no %s", k)
-	}
-	return v, nil
-}
-
-// typed is a value of a key as config.toml has to have it.
-func typed(kinds map[string]kind, key string, v any) (any, error) {
-	v, err := normal(v)
-	if k, known := kinds[key]; err == nil && known {
-		v, err = k.as(v)
-	}
-	return v, err
 }

@@ -71,7 +71,7 @@ func (cfg Config) section(r Runner, at place) Section {
 	case Socket:
 		volumes = []string{cfg.Socket + ":/var/run/docker.sock", "/cache"}
 	case Rootless:
-		docker["security_opt"] = []string{"seccomp=" + rootlessSeccomp(), "apparmor=unconfined"}
+		docker["security_opt"] = []any{"seccomp=" + rootlessSeccomp(), "apparmor=unconfined"}
 		env = append([]string{"BUILDAH_ISOLATION=chroot", "STORAGE_DRIVER=vfs", "BUILDKITD_FLAGS=--oci-worker-no-process-sandbox"}, env...)
 	}
 	if r.BuildCache > 0 {
@@ -119,13 +119,12 @@ func (cfg Config) section(r Runner, at place) Section {
 			volumes = extend(without(volumes, v), v)
 		case "extra_hosts":
 			hosts = extend(hosts, v)
-		case "pull_policy": // old runners know no list
-			if one := stringList(v); len(one) == 1 {
-				v = one[0]
-			}
-			docker[k] = v
+		case "security_opt", "services": // beside what the mode has
+			given, _ := docker[k].([]any)
+			more, _ := v.([]any)
+			docker[k] = append(slices.Clip(given), more...)
 		default:
-			docker[k], _ = typed(dockerKeys, k, v)
+			docker[k] = v
 		}
 	}
 	docker["volumes"] = volumes
@@ -135,7 +134,7 @@ func (cfg Config) section(r Runner, at place) Section {
 
 	set := map[string]any{"url": r.URL, "executor": "docker", "limit": r.Concurrent, "docker": docker}
 	for k, v := range r.Settings {
-		set[k], _ = typed(sectionKeys, k, v)
+		set[k] = v
 	}
 	if len(env) > 0 {
 		set["environment"] = env

@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"path"
 	"slices"
@@ -69,9 +68,11 @@ func (cfg Config) Validate() error {
 			p.add(at+".name", "give each runner a name of its own", "there are two runners of this name")
 		}
 		seen[r.Name] = true
+		p.keys(at, r)
+		r, _ = r.withKeys()
 		p.runner(at, r)
 		p.mode(at, r)
-		p.keys(at, r)
+		p.doubles(at, cfg, r)
 	}
 	return errors.Join(p...)
 }
@@ -146,8 +147,8 @@ func (p *problems) runner(at string, r Runner) {
 			p.add(at+".forge.token", "make the runner in that forge and give its token (glrt-…)", "a runner of another forge needs a token that was made there")
 		}
 	}
-	p.allowed(at, "allowed_images", r.AllowedImages, r.Docker)
-	p.allowed(at, "allowed_services", r.AllowedServices, r.Docker)
+	p.allowed(at, "allowed_images", r.AllowedImages)
+	p.allowed(at, "allowed_services", r.AllowedServices)
 	for i, pair := range r.Environment {
 		if !envPair().MatchString(pair) {
 			p.add(fmt.Sprintf("%s.environment[%d]", at, i), "write NAME=value", "this is no variable with a value")
@@ -156,15 +157,12 @@ func (p *problems) runner(at string, r Runner) {
 }
 
 // allowed checks the patterns of the images that jobs may name.
-func (p *problems) allowed(at, key string, patterns []string, docker map[string]any) {
+func (p *problems) allowed(at, key string, patterns []string) {
 	for i, pattern := range patterns {
 		_, err := path.Match(pattern, "")
 		if err != nil || pattern == "" || strings.ContainsAny(pattern, " \t\n") {
 			p.add(fmt.Sprintf("%s.%s[%d]", at, key, i), `write a pattern as in "docker:*"`, "%q is no pattern of images", pattern)
 		}
-	}
-	if _, twice := docker[key]; twice && len(patterns) > 0 {
-		p.add(at+".docker."+key, "leave one of them out", "it is given beside docker too")
 	}
 }
 
@@ -210,11 +208,7 @@ func (p *problems) mode(at string, r Runner) {
 }
 
 func serviceImages(v any) []string {
-	n, err := normal(v)
-	if err != nil {
-		return nil
-	}
-	list, _ := n.([]any)
+	list, _ := v.([]any)
 	out := make([]string, len(list))
 	for i := range list {
 		if table, ok := list[i].(map[string]any); ok {
@@ -222,37 +216,4 @@ func serviceImages(v any) []string {
 		}
 	}
 	return out
-}
-
-// reserved are keys of [[runners]] that have a place of their own.
-var reserved = map[string]string{
-	"name": "name", "url": "forge.url", "token": "forge.token", "limit": "concurrent", "environment": "environment", "docker": "docker",
-}
-
-func (p *problems) keys(at string, r Runner) {
-	for _, k := range slices.Sorted(maps.Keys(r.Settings)) {
-		key := at + ".settings." + k
-		if other, ok := reserved[k]; ok {
-			p.add(key, "set "+other+" instead", "the runner has a key of its own for this")
-		} else if k == "executor" {
-			p.add(key, "leave it out", "the executor is docker")
-		} else {
-			p.typed(key, sectionKeys, k, r.Settings[k])
-		}
-	}
-	for _, k := range slices.Sorted(maps.Keys(r.Docker)) {
-		key := at + ".docker." + k
-		p.typed(key, dockerKeys, k, r.Docker[k])
-	}
-}
-
-// typed checks that the runner can read the value of a key.
-func (p *problems) typed(at string, kinds map[string]kind, key string, v any) {
-	if _, err := typed(kinds, key, v); err != nil {
-		remedy := "give it a value"
-		if k := kinds[key]; k != "" {
-			remedy = "give it a " + string(k)
-		}
-		p.add(at, remedy, "%v", err)
-	}
 }

@@ -7,6 +7,7 @@ import "fmt"
 func (cfg Config) Warnings() []string {
 	var out []string
 	for _, r := range cfg.withDefaults().Runners {
+		out = append(out, r.ignoredKeys()...)
 		switch {
 		case r.Mode == Socket:
 			out = append(out, fmt.Sprintf("runner %s: with mode socket every job can do everything with the host's Docker, and so with the host; let only those use it who may be root there", r.Name))

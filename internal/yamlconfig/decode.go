@@ -285,9 +285,11 @@ func (d *decoder) any(n *yaml.Node, path string) any {
 	switch n.Tag {
 	case "!!str":
 		return n.Value
+	case "!!timestamp":
+		return Scalar{Text: n.Value, Value: n.Value}
 	case "!!bool", "!!int", "!!float":
 		if err := n.Decode(&x); err == nil && finite(x) {
-			return x
+			return Scalar{Text: n.Value, Value: x}
 		}
 	}
 	d.add(n, path, "is %s, which has no meaning here", kindOf(n))

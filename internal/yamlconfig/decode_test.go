@@ -69,7 +69,7 @@ func TestDecode(t *testing.T) {
 		"numbers as text": {"tags: [3.10, 0x10, 2024-01-02]\n",
 			sample{Tags: []string{"3.10", "0x10", "2024-01-02"}}},
 		"maps":        {"env: {A: 1, B: b}\n\"on\": {x: off, y: yes}\n", sample{Env: map[string]string{"A": "1", "B": "b"}, On: map[string]bool{"x": false, "y": true}}},
-		"free form":   {"more: {a: 1, b: [x, 1.5, true], c: {d: e}}\n", sample{More: map[string]any{"a": 1, "b": []any{"x", 1.5, true}, "c": map[string]any{"d": "e"}}}},
+		"free form":   {"more: {a: 1, b: [x, 1.5, true], c: {d: e}}\n", sample{More: map[string]any{"a": Scalar{"1", 1}, "b": []any{"x", Scalar{"1.5", 1.5}, Scalar{"true", true}}, "c": map[string]any{"d": "e"}}}},
 		"short forms": {"inner: 3\ndeep: 4\n", sample{Inner: inner{Level: 3}, Deep: &inner{Level: 4}}},
 		"long forms":  {"inner: {level: 3}\ndeep: {label: x}\n", sample{Inner: inner{Level: 3}, Deep: &inner{Label: "x"}}},
 		"list":        {"list: [{label: a}, {label: b, level: 2}]\n", sample{List: []inner{{Label: "a"}, {Label: "b", Level: 2}}}},

@@ -143,6 +143,9 @@ func (n *normalizer) ignored(path, format string, args ...any) {
 // value gives a value of a key the type that every version takes, where there
 // is one, and else that of the newest.
 func (n *normalizer) value(k *key, v any, path string) any {
+	if v == nil {
+		return n.empty(path)
+	}
 	if len(k.kinds) > 1 && k.kinds[0] == "text" { // what once was one text became a list
 		if list, ok := plain(v).([]any); ok && len(list) == 1 {
 			v = list[0]
@@ -199,6 +202,10 @@ func (n *normalizer) typed(as kind, k *key, v any, path string) any {
 	return out
 }
 
+// pairs are the lists that people also write as a mapping, and what stands
+// between name and value in them.
+var pairs = map[string]string{"environment": "=", "extra_hosts": ":"}
+
 // list takes a list, and one element alone for a list of one.
 func (n *normalizer) list(elem kind, k *key, v any, path string) any {
 	var list []any
@@ -209,11 +216,10 @@ func (n *normalizer) list(elem kind, k *key, v any, path string) any {
 		switch {
 		case elem == "table":
 			list = []any{x}
-		case k.name == "environment":
+		case pairs[k.name] != "": // as compose files have it
 			for _, name := range slices.Sorted(maps.Keys(x)) {
-				text, ok := n.text(x[name], below(path, name)).(string)
-				if ok {
-					list = append(list, name+"="+text)
+				if text, ok := n.text(x[name], below(path, name)).(string); ok {
+					list = append(list, name+pairs[k.name]+text)
 				}
 			}
 		default:
@@ -300,9 +306,13 @@ func (n *normalizer) free(v any, path string) any {
 		return n.table(nil, x, path)
 	}
 	if v == nil {
-		return n.add(path, "is empty: leave the key out, or give it a value")
+		return n.empty(path)
 	}
 	return n.add(path, "has no form in TOML")
+}
+
+func (n *normalizer) empty(path string) any {
+	return n.add(path, "is empty: leave the key out, or give it a value")
 }
 
 // plain brings what YAML, JSON and Go code give to few types.

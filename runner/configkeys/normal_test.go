@@ -46,6 +46,9 @@ func TestValuesGetTheTypeThatTheRunnerReads(t *testing.T) {
 		"environment as a mapping": {Runner,
 			map[string]any{"environment": map[string]any{"B": written{"010", 8}, "A": "x"}},
 			map[string]any{"environment": []any{"A=x", "B=010"}}},
+		"hosts as a mapping": {Docker,
+			map[string]any{"extra_hosts": map[string]any{"hg.example.org": "192.0.2.1"}},
+			map[string]any{"extra_hosts": []any{"hg.example.org:192.0.2.1"}}},
 		"labels as a list": {Docker,
 			map[string]any{"container_labels": []any{"a=b=c"}},
 			map[string]any{"container_labels": map[string]any{"a": "b=c"}}},
@@ -102,8 +105,5 @@ func TestNames(t *testing.T) {
 	}
 	if name, ok := Name(Docker, "nothing"); name != "nothing" || ok {
 		t.Errorf("nothing is %q, %t", name, ok)
-	}
-	if v, ok := Get(map[string]any{"Privileged": true}, "privileged"); v != true || !ok {
-		t.Errorf("Privileged is %v, %t", v, ok)
 	}
 }

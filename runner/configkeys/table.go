@@ -106,19 +106,6 @@ func Name(section, name string) (string, bool) {
 	return name, false
 }
 
-// Get is the value of a key whatever the case in which it was written.
-func Get(values map[string]any, name string) (any, bool) {
-	if v, ok := values[name]; ok {
-		return v, true
-	}
-	for k, v := range values {
-		if strings.EqualFold(k, name) {
-			return v, true
-		}
-	}
-	return nil, false
-}
-
 // suggestion ends a sentence about an unknown key with the one that was meant.
 func suggestion(name string, k *key) string {
 	var names []string
