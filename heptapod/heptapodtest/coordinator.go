@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/ciyaml"
 	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/store"
+	"github.com/heptaup/hepta/internal/ci"
 )
 
 // lastUpdate is the header that names the state of the queue; a runner sends
@@ -54,7 +54,7 @@ func (s *Server) requestJob(c *call) error {
 // claimed is a job that a runner was given, and what its payload is made of.
 type claimed struct {
 	job      *store.Job
-	spec     ciyaml.Job
+	spec     ci.Job
 	pipeline *store.Pipeline
 	project  *store.Project
 	group    *store.Group
@@ -182,7 +182,7 @@ func knowsMercurial(c *call) bool {
 
 // unsupported names a feature that the job needs and the runner does not
 // announce. A runner that announces nothing at all is taken for able.
-func unsupported(p params, spec ciyaml.Job) string {
+func unsupported(p params, spec ci.Job) string {
 	info := p.Object("info")
 	if !info.Has("features") {
 		return ""
@@ -207,7 +207,7 @@ func unsupported(p params, spec ciyaml.Job) string {
 
 // dependencies are the jobs whose archives a job gets: those that dependencies
 // names; with needs those needed with artifacts; else all of earlier stages.
-func dependencies(tx *store.Tx, j *store.Job, spec ciyaml.Job) []*store.Job {
+func dependencies(tx *store.Tx, j *store.Job, spec ci.Job) []*store.Job {
 	wanted := map[string]bool{}
 	for _, d := range spec.Dependencies {
 		wanted[d] = true

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/ciyaml"
 	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/store"
 	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/vcs"
+	"github.com/heptaup/hepta/internal/ci"
 )
 
 // event is what asks for a pipeline.
@@ -30,7 +30,7 @@ type event struct {
 type draft struct {
 	pipeline *store.Pipeline
 	jobs     []*store.Job
-	specs    []ciyaml.Job
+	specs    []ci.Job
 	why      string
 }
 
@@ -64,7 +64,7 @@ func (s *Server) draft(ctx context.Context, p *store.Project, e event) (*draft, 
 		return &draft{pipeline: pl}, nil
 	}
 	sources := src
-	config, err := ciyaml.ParseWith(src, name, ciyaml.ParseOptions{Include: func(path string) ([]byte, error) {
+	config, err := ci.ParseWith(src, name, ci.ParseOptions{Include: func(path string) ([]byte, error) {
 		data, err := s.repos.File(ctx, p.Path, e.sha, strings.TrimPrefix(path, "/"))
 		sources = append(bytes.Clone(sources), data...)
 		return data, err
@@ -72,7 +72,7 @@ func (s *Server) draft(ctx context.Context, p *store.Project, e event) (*draft, 
 	if err != nil {
 		return broken(pl, err), nil
 	}
-	ev := ciyaml.Event{
+	ev := ci.Event{
 		Source: e.source, Ref: e.ref, Tag: e.tag, Default: p.DefaultBranch,
 		Variables: map[string]string{},
 	}
@@ -94,7 +94,7 @@ func (s *Server) draft(ctx context.Context, p *store.Project, e event) (*draft, 
 		}
 	}
 	made, err := config.Pipeline(ev)
-	if errors.Is(err, ciyaml.ErrNoPipeline) {
+	if errors.Is(err, ci.ErrNoPipeline) {
 		return &draft{why: "Pipeline will not run for the selected trigger. The rules configuration prevented any jobs from being added to the pipeline."}, nil
 	}
 	if err != nil {
@@ -119,7 +119,7 @@ func skips(message string) bool {
 	return strings.Contains(m, "[ci skip]") || strings.Contains(m, "[skip ci]")
 }
 
-func jobOf(p *store.Project, pl *store.Pipeline, spec ciyaml.Job) *store.Job {
+func jobOf(p *store.Project, pl *store.Pipeline, spec ci.Job) *store.Job {
 	j := &store.Job{
 		ProjectID: p.ID, UserID: pl.UserID, Name: spec.Name, Stage: spec.Stage, Status: store.Created,
 		When: spec.When, AllowFailure: spec.AllowFailure, DAG: spec.HasNeeds, Tags: spec.Tags,

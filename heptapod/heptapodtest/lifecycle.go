@@ -4,9 +4,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/ciyaml"
-	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/flow"
 	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/store"
+	"github.com/heptaup/hepta/internal/ci"
+	"github.com/heptaup/hepta/internal/ci/flow"
 )
 
 // change runs fn like Update and then wakes those who wait for pipelines and,
@@ -78,7 +78,7 @@ func (s *Server) finish(tx *store.Tx, j *store.Job, status, reason string, exit 
 	j.Status, j.FailureReason, j.ExitCode, j.FinishedAt = status, reason, exit, s.now()
 	s.contacts.jobGone(j.ID)
 	if status == store.Failed {
-		var spec ciyaml.Job
+		var spec ci.Job
 		tx.Spec(j.ID, &spec)
 		if slices.Contains(spec.AllowExitCodes, exit) {
 			j.AllowFailure = true
@@ -96,7 +96,7 @@ func (s *Server) finish(tx *store.Tx, j *store.Job, status, reason string, exit 
 }
 
 // retries tells whether a failure is one for which the file wants a retry.
-func retries(spec ciyaml.Job, reason string, exit int) bool {
+func retries(spec ci.Job, reason string, exit int) bool {
 	if len(spec.RetryExitCodes) > 0 && slices.Contains(spec.RetryExitCodes, exit) {
 		return true
 	}

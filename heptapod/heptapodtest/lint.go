@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/ciyaml"
 	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/store"
+	"github.com/heptaup/hepta/internal/ci"
 )
 
 // lint checks a CI configuration as it would be on the default branch.
@@ -44,19 +44,19 @@ func (s *Server) lint(c *call) error {
 	if len(strings.TrimSpace(string(content))) == 0 {
 		return wrong(errors.New("Please provide content of .gitlab-ci.yml"))
 	}
-	config, err := ciyaml.ParseWith(content, defaultConfigPath, ciyaml.ParseOptions{Include: func(path string) ([]byte, error) {
+	config, err := ci.ParseWith(content, defaultConfigPath, ci.ParseOptions{Include: func(path string) ([]byte, error) {
 		return s.repos.File(c.r.Context(), p.Path, sha, strings.TrimPrefix(path, "/"))
 	}})
 	if err != nil {
 		return wrong(err)
 	}
 	pl := &store.Pipeline{Source: "push", Ref: ref, SHA: sha}
-	ev := ciyaml.Event{Source: "push", Ref: ref, Default: p.DefaultBranch, Variables: map[string]string{}}
+	ev := ci.Event{Source: "push", Ref: ref, Default: p.DefaultBranch, Variables: map[string]string{}}
 	for _, v := range s.pipelineScope(p, pl) {
 		ev.Variables[v.Key] = v.Value
 	}
 	made, err := config.Pipeline(ev)
-	if err != nil && !errors.Is(err, ciyaml.ErrNoPipeline) {
+	if err != nil && !errors.Is(err, ci.ErrNoPipeline) {
 		return wrong(err)
 	}
 	if made != nil {

@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/ciyaml"
-	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/expand"
 	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/store"
 	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/vcs"
+	"github.com/heptaup/hepta/internal/ci"
+	"github.com/heptaup/hepta/internal/ci/expand"
 )
 
 // payload is a job as a runner gets it. There is no field run: null in it makes
@@ -196,7 +196,7 @@ func (s *Server) payload(ctx context.Context, c *claimed) (*payload, error) {
 }
 
 // cacheKey is the key as written, or one made of what files hold.
-func (s *Server) cacheKey(ctx context.Context, c *claimed, k ciyaml.Cache) string {
+func (s *Server) cacheKey(ctx context.Context, c *claimed, k ci.Cache) string {
 	if len(k.KeyFiles) == 0 {
 		return or(k.Key, "default")
 	}
@@ -261,7 +261,7 @@ func (s *Server) gitInfo(ctx context.Context, c *claimed) (*gitInfo, error) {
 }
 
 // depth is the variable GIT_DEPTH of the job, else the project's.
-func depth(p *store.Project, spec ciyaml.Job) int {
+func depth(p *store.Project, spec ci.Job) int {
 	for _, v := range spec.Variables {
 		if v.Key == "GIT_DEPTH" {
 			if n, err := strconv.Atoi(v.Value); err == nil && n >= 0 {
@@ -273,7 +273,7 @@ func depth(p *store.Project, spec ciyaml.Job) int {
 }
 
 // timeout is the job's or the project's, and not more than the runner's.
-func timeout(p *store.Project, r *store.Runner, spec ciyaml.Job) int {
+func timeout(p *store.Project, r *store.Runner, spec ci.Job) int {
 	t := p.Timeout
 	if spec.TimeoutSecs > 0 {
 		t = spec.TimeoutSecs
@@ -287,7 +287,7 @@ func timeout(p *store.Project, r *store.Runner, spec ciyaml.Job) int {
 	return t
 }
 
-func payloadImage(i ciyaml.Image) image {
+func payloadImage(i ci.Image) image {
 	out := image{Name: i.Name, Alias: i.Alias, Entrypoint: i.Entrypoint, Command: i.Command, PullPolicy: i.PullPolicy}
 	for _, v := range i.Variables {
 		out.Variables = append(out.Variables, expand.Variable{Key: v.Key, Value: v.Value, Raw: v.Raw, Public: true})

@@ -9,13 +9,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/ciyaml"
 	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/store"
+	"github.com/heptaup/hepta/internal/ci"
 )
 
 // payloadArtifacts is what a runner is to upload: the archive, and each report
 // as one more artifact that is uploaded whatever the outcome.
-func payloadArtifacts(a *ciyaml.Artifacts) []artifacts {
+func payloadArtifacts(a *ci.Artifacts) []artifacts {
 	out := []artifacts{}
 	if a == nil {
 		return out

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/expand"
 	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/store"
 	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/vcs"
+	"github.com/heptaup/hepta/internal/ci/expand"
 )
 
 // scope collects variables in the order in which they hold: later ones win.

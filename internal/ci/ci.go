@@ -1,6 +1,6 @@
-// Package ciyaml reads .gitlab-ci.yml and decides which jobs an event makes.
+// Package ci reads .gitlab-ci.yml and decides which jobs an event makes.
 // It computes only.
-package ciyaml
+package ci
 
 // Config is a parsed and validated file.
 type Config struct {

@@ -1,4 +1,4 @@
-package ciyaml
+package ci
 
 import (
 	"errors"
