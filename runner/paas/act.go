@@ -1,6 +1,7 @@
 package paas
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -46,7 +47,19 @@ func (l *life) makeHost() Event {
 		if err != nil {
 			return err
 		}
-		l.record.Tenant = lane.tenant(job)
+		tenant, err := lane.tenant(l.calls, job)
+		if err != nil {
+			return err
+		}
+		// Where the host is to be found is on disk before it is asked for.
+		if tenant != l.record.Tenant {
+			next := l.record
+			next.Tenant = tenant
+			if !l.write(next) {
+				return context.Cause(l.ctx)
+			}
+			l.record = next
+		}
 		if l.doubt {
 			list, err := named(l, hosts)
 			if err != nil {
@@ -271,7 +284,7 @@ func (l *life) remove() Event {
 		if err == nil && l.record.Host != nil {
 			err = hosts.Delete(l.calls, *l.record.Host)
 		}
-		if err != nil || !l.doubt {
+		if err != nil || !l.doubt || l.neverAsked() {
 			return err
 		}
 		list, err := named(l, hosts)
@@ -289,6 +302,13 @@ func (l *life) remove() Event {
 		return e
 	}
 	return Event{Kind: HostGone}
+}
+
+// neverAsked says whether no host can have been asked for, because it was not
+// known whose organisation would pay for it.
+func (l *life) neverAsked() bool {
+	lane := l.lane(l.record.Runner)
+	return l.record.Host == nil && l.record.Tenant == "" && lane.Clever != nil && lane.Clever.Tenants
 }
 
 // kept says whether the configuration wants the host to stay.

@@ -14,9 +14,13 @@ type Job struct {
 	Token     Secret
 	Project   int64
 	Flavor    string // what the job asks for; empty when it does not
-	Namespace string // top-level group or user of its project
+	Namespace string // what its variables say of the top-level group: no more than a claim, see Coordinator.Tenant
 	Payload   Secret // the whole job, JSON
 }
+
+// namespaceVariable is set by the forge and can be overridden by whoever writes
+// the variables of a job.
+const namespaceVariable = "CI_PROJECT_ROOT_NAMESPACE"
 
 // ParseJob reads the JSON of a job, or a JSON text that holds it. Errors never
 // quote it: it is full of secrets.
@@ -49,7 +53,7 @@ func ParseJob(data []byte) (Job, error) {
 		switch v.Key {
 		case FlavorVariable:
 			j.Flavor = v.Value
-		case "CI_PROJECT_ROOT_NAMESPACE":
+		case namespaceVariable:
 			j.Namespace = v.Value
 		}
 	}

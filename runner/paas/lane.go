@@ -199,7 +199,6 @@ func (l *lane) take(t *ticket, j Job) {
 		if f, err := l.flavor(l.polling, j); err == nil {
 			r.Flavor, r.Weight = f.Name, f.Weight()
 		}
-		r.Tenant = l.tenant(j)
 	}
 	l.counts.add(l.Name, "jobs")
 	l.log.Info("job is taken", "job", j.ID, "project", j.Project)
@@ -230,12 +229,12 @@ func (l *lane) flavor(ctx context.Context, j Job) (Flavor, error) {
 	return f, nil
 }
 
-// tenant is whose organisation pays for a job's host.
-func (l *lane) tenant(j Job) string {
-	if l.Clever != nil && l.Clever.Tenants {
-		return j.Namespace
+// tenant is whose organisation pays for a job's host; empty with a single one.
+func (l *lane) tenant(ctx context.Context, j Job) (string, error) {
+	if l.Clever == nil || !l.Clever.Tenants {
+		return "", nil
 	}
-	return ""
+	return l.coordinator.Tenant(ctx, l.Clever.AttributeToken, j)
 }
 
 // trouble tells people, once for each kind.

@@ -190,6 +190,8 @@ func refused(err error) bool {
 // wishError is something that the job asks for and cannot have.
 type wishError struct{ error }
 
+func (e *wishError) Unwrap() error { return e.error }
+
 // pause waits. There is an event when there was news, and an empty one when the
 // end came.
 func (l *life) pause(d time.Duration) (e Event, there bool) {

@@ -332,10 +332,8 @@ func Cloud(_ context.Context, r Runner, c *Coordinator) (Provider, error) {
 		return nil, errors.New("this program cannot make hosts for executor " + string(r.Executor))
 	}
 	clever := *r.Clever
-	return &CleverCloud{
-		Clever: clever, HTTP: c.HTTP,
-		Organisation: func(ctx context.Context, tenant string) (Organisation, error) {
-			return c.Organisation(ctx, clever, tenant)
-		},
-	}, nil
+	known := &directory{find: func(ctx context.Context, tenant string) (Organisation, error) {
+		return c.Organisation(ctx, clever, tenant)
+	}}
+	return &CleverCloud{Clever: clever, HTTP: c.HTTP, Organisation: known.of}, nil
 }

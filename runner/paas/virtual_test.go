@@ -1,6 +1,7 @@
 package paas
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,7 +38,8 @@ type realm struct {
 type realJob struct {
 	id       int64
 	token    string
-	tenant   string
+	tenant   string // the top-level group of its project
+	claim    string // what its variables say of that; default the truth
 	twoPhase bool
 	status   string
 	trace    string
@@ -170,7 +172,17 @@ func (w *realm) forge(req *http.Request, token, state string) (string, func() (i
 			if j.status = "running"; j.twoPhase {
 				j.status = "pending"
 			}
-			return 201, fmt.Sprintf(`{"id":%d,"token":%q,"job_info":{"project_id":3},"variables":[{"key":"CI_PROJECT_ROOT_NAMESPACE","value":%q}]}`, j.id, j.token, j.tenant)
+			return 201, fmt.Sprintf(`{"id":%d,"token":%q,"job_info":{"project_id":%d},"variables":[{"key":"CI_PROJECT_ROOT_NAMESPACE","value":%q},{"key":"CI_PROJECT_ROOT_NAMESPACE","value":%q}]}`,
+				j.id, j.token, j.id, j.tenant, cmp.Or(j.claim, j.tenant))
+		}
+	case strings.HasPrefix(path, "/projects/") && req.Method == http.MethodGet && !strings.HasSuffix(path, "/trace"):
+		return "project", func() (int, string) {
+			for _, j := range w.jobs {
+				if path == fmt.Sprint("/projects/", j.id) {
+					return 200, fmt.Sprintf(`{"id":%d,"namespace":{"kind":"group","full_path":"%s/team"}}`, j.id, j.tenant)
+				}
+			}
+			return 404, "{}"
 		}
 	case path == "/runners/verify":
 		return "verify", func() (int, string) { return 200, `{"id":5}` }
