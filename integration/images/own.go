@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"github.com/heptaup/hepta/internal/fault"
 )
 
 const (
@@ -19,46 +21,63 @@ const (
 )
 
 // ownModule returns a directory in which go build finds the source of a package
-// of this module: a checkout around the working directory, the one that
-// this program was compiled from, or else, with the network's help, a module
-// made in dir that asks for this program's version.
+// of this module, as it was for this program: the directory that the program
+// was compiled from, which is in the module cache where go install fetched it;
+// or else a module made in dir that asks for the program's version, with the
+// network's help; or, for a program without a version, a clone around the
+// working directory.
 func ownModule(ctx context.Context, pkg, dir string) (string, error) {
-	if wd, err := os.Getwd(); err == nil && golist(ctx, wd, pkg) == nil {
-		return wd, nil
-	}
 	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
-		root := filepath.Dir(filepath.Dir(filepath.Dir(file)))
-		if golist(ctx, root, pkg) == nil {
+		if root := filepath.Dir(filepath.Dir(filepath.Dir(file))); hasPackage(ctx, root, pkg) {
 			return root, nil
 		}
 	}
-	version := ""
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Path == thisModule {
-		version = info.Main.Version
+	version := ownVersion()
+	if version == "" {
+		if wd, err := os.Getwd(); err == nil && hasPackage(ctx, wd, pkg) {
+			return wd, nil
+		}
+		return "", noSource(pkg, "this hepta has no version, and what it was compiled from is not there", nil)
 	}
-	if version == "" || strings.HasPrefix(version, "(") || strings.Contains(version, "+") {
-		return "", fmt.Errorf("find the source of %s: this program is no released version and there is no checkout of %s here; run it inside a checkout", pkg, thisModule)
-	}
-	mod := "module own\n\ngo 1.26\n"
-	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(mod), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module own\n\ngo 1.26\n"), 0o644); err != nil {
 		return "", fmt.Errorf("make module for %s: %w", pkg, err)
 	}
 	cmd := exec.CommandContext(ctx, "go", "get", pkg+"@"+version)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("fetch the source of %s: %w; run inside a checkout of %s or with access to Go modules", pkg,
-			commandError(ctx, "go get "+pkg+"@"+version, string(out), err), thisModule)
+		return "", noSource(pkg, "", commandError(ctx, "go get "+pkg+"@"+version, string(out), err))
 	}
 	return dir, nil
 }
 
-// golist asks whether a package can be built from dir.
-func golist(ctx context.Context, dir, pkg string) error {
-	cmd := exec.CommandContext(ctx, "go", "list", pkg)
-	cmd.Dir = dir
-	return cmd.Run()
+// ownVersion is the version under which this program's module can be fetched,
+// or "" where it was compiled from something else.
+func ownVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Path != thisModule || strings.HasPrefix(info.Main.Version, "(") || strings.Contains(info.Main.Version, "+") {
+		return ""
+	}
+	return info.Main.Version
 }
+
+func noSource(pkg, why string, err error) error {
+	return &fault.Error{Op: "find the source of", What: pkg, Why: why, Err: err,
+		Remedy: "Install hepta where the go command reaches its modules (go install " + heptaPackage + "@latest), or run it inside a clone (go run ./cmd/hepta)."}
+}
+
+// hasPackage reports whether a package can be built from dir.
+func hasPackage(ctx context.Context, dir, pkg string) bool {
+	if _, err := os.Stat(dir); err != nil {
+		return false
+	}
+	cmd := exec.CommandContext(ctx, "go", "list", pkg)
+	cmd.Dir, cmd.Env = dir, ownEnv()
+	return cmd.Run() == nil
+}
+
+// ownEnv is the environment of a go command that only reads.
+func ownEnv() []string { return append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly") }
 
 // ownSources hashes the source of a program of this module and the versions of
 // the modules that it uses.
@@ -78,7 +97,7 @@ func ownSources(ctx context.Context, pkg string) (string, error) {
 		`{{else}}module {{.Path}}@{{.Version}}{{"\n"}}{{end}}{{end}}`
 	cmd := exec.CommandContext(ctx, "go", "list", "-deps", "-f", format, pkg)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "GOOS=linux", "CGO_ENABLED=0")
+	cmd.Env = append(ownEnv(), "GOOS=linux", "CGO_ENABLED=0")
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()

@@ -109,7 +109,7 @@ func (p program) build(ctx context.Context, arch, dir string, step func(packages
 	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-trimpath", "-buildvcs=false",
 		"-ldflags=-s -w "+p.ldflags, "-o", file, p.pkg)
 	cmd.Dir = src
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOWORK=off", "GOFLAGS=-mod=readonly")
+	cmd.Env = append(ownEnv(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	out := &packageCounter{step: step}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {
@@ -122,7 +122,7 @@ func (p program) build(ctx context.Context, arch, dir string, step func(packages
 func (p program) find(ctx context.Context, src string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", p.pkg)
 	cmd.Dir = src
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly")
+	cmd.Env = ownEnv()
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,11 +16,16 @@ import (
 	"github.com/heptaup/hepta/internal/fault"
 )
 
+var unfit = regexp.MustCompile(`[^A-Za-z0-9 ,./_-]`)
+
 var update = flag.Bool("update", false, "write the golden files anew")
 
+// golden compares a text with the file below testdata that is named after a
+// case. A name keeps the signs that Go allows in a file of a module, whatever
+// the case is called.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
-	file := filepath.Join("testdata", name+".txt")
+	file := filepath.Join("testdata", unfit.ReplaceAllString(name, "")+".txt")
 	if *update {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
