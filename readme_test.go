@@ -79,6 +79,18 @@ func TestReadme(t *testing.T) {
 	}
 }
 
+// Who reads one screen of the README can install hepta without a clone, and
+// knows what a trial costs.
+func TestReadmeBeginsWithTheTrial(t *testing.T) {
+	lines := strings.Split(read(t, "README.md"), "\n")
+	screen := strings.Join(lines[:min(len(lines), 40)], "\n")
+	for _, want := range []string{"go install " + module + "/cmd/hepta@latest", "hepta try\n", "| time |", "| disk |", "| privileges |"} {
+		if !strings.Contains(screen, want) {
+			t.Errorf("its first 40 lines do not say %q", want)
+		}
+	}
+}
+
 func TestLinksLeadSomewhere(t *testing.T) {
 	for _, file := range documents(t) {
 		for _, m := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(read(t, file), -1) {

@@ -21,8 +21,10 @@ func tryCommand(t terminal) *cli.Command {
 			"lets a dind job and a socket job build its image, and pulls both images back through the\n" +
 			"proxy. It needs no DNS, no certificates, no free ports, and no image registry: the images,\n" +
 			"with a stand-in for Heptapod, are made from Debian packages and Go modules. That takes\n" +
-			"about ten minutes the first time; the next trial finds them. What an earlier trial left is\n" +
-			"removed first.\n\n" +
+			"about ten minutes and 10 GB of disk the first time, most of it in Go's caches; the next\n" +
+			"trial finds them. It needs an Engine that may run privileged containers, Go, and mmdebstrap,\n" +
+			"which is installed where hepta runs as root on Debian. What an earlier trial left is removed\n" +
+			"first.\n\n" +
 			"Examples:\n" +
 			"   hepta try\n" +
 			"   hepta try --keep      look around afterwards; hepta try --down ends it\n" +
