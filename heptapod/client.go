@@ -12,18 +12,17 @@ import (
 
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/redirect"
 )
 
 // NewClient returns a client of the REST API below url, which is the forge's
 // own URL without /api. A nil httpClient stands for http.DefaultClient. It
-// logs nothing and repeats what the forge answers with 429 or 5xx.
+// logs nothing, repeats what the forge answers with 429 or 5xx, and follows
+// redirects only to the same server.
 func NewClient(url string, token Secret, httpClient *http.Client) (*gitlab.Client, error) {
-	if httpClient == nil {
-		httpClient = http.DefaultClient
-	}
 	client, err := gitlab.NewClient(token.Reveal(),
 		gitlab.WithBaseURL(strings.TrimRight(url, "/")+"/api/v4"),
-		gitlab.WithHTTPClient(httpClient),
+		gitlab.WithHTTPClient(redirect.SameServer(httpClient)),
 		gitlab.WithURLWarningLogger(slog.New(slog.DiscardHandler)),
 		gitlab.WithCustomRetryWaitMinMax(200*time.Millisecond, 2*time.Second),
 	)

@@ -16,6 +16,7 @@ import (
 	gitlab "gitlab.com/gitlab-org/api/client-go"
 
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/redirect"
 	"github.com/heptaup/hepta/internal/secret"
 )
 
@@ -256,7 +257,7 @@ func (cfg Config) reach(ctx context.Context, host converge.Host, url string, tok
 	}
 	client, err := gitlab.NewClient(token.Reveal(),
 		gitlab.WithBaseURL(url+"/api/v4"),
-		gitlab.WithHTTPClient(&http.Client{Transport: transport, Timeout: time.Minute}),
+		gitlab.WithHTTPClient(redirect.SameServer(&http.Client{Transport: transport, Timeout: time.Minute})),
 		gitlab.WithURLWarningLogger(slog.New(slog.DiscardHandler)),
 		gitlab.WithCustomRetryWaitMinMax(200*time.Millisecond, 2*time.Second),
 	)

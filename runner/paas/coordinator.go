@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/heptaup/hepta/internal/redirect"
 )
 
 // Coordinator is a GitLab or Heptapod that gives jobs. No call hangs: each has
@@ -52,7 +54,7 @@ func (e *StatusError) Temporary() bool {
 // Temporary says whether a call may succeed when it is made again: the server
 // was in trouble or not reached, or the time was up.
 func Temporary(err error) bool {
-	if err == nil || errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, redirect.ErrElsewhere) {
 		return false
 	}
 	var status *StatusError
@@ -125,7 +127,7 @@ func send(ctx context.Context, client *http.Client, base string, c call) (*answe
 	if _, raw := c.body.([]byte); body != nil && !raw {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := cmp.Or(client, http.DefaultClient).Do(req)
+	resp, err := redirect.SameServer(client).Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", c.method, c.path, err)
 	}

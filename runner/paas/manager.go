@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/heptaup/hepta/internal/redirect"
 )
 
 // Manager runs the jobs of all runners of a configuration. It can be killed at
@@ -74,7 +76,7 @@ func (m *Manager) Run(ctx context.Context, cfg Config, reload <-chan Config) err
 	if m.HTTP == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 256
-		m.HTTP = &http.Client{Transport: t}
+		m.HTTP = redirect.SameServer(&http.Client{Transport: t})
 	}
 	if m.Hosts == nil {
 		m.Hosts = Cloud

@@ -29,7 +29,8 @@ func pushOnce(ctx context.Context, scratch, url, user string, password Secret, f
 	defer os.RemoveAll(dir)
 	g := git{dir: dir, env: append(bare(os.Environ()),
 		"HOME="+dir, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "GIT_DIR="+dir, "LC_ALL=C",
-		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=http.extraHeader",
+		// Otherwise git follows a redirect of the first call, with the header.
+		"GIT_CONFIG_COUNT=2", "GIT_CONFIG_KEY_1=http.followRedirects", "GIT_CONFIG_VALUE_1=false", "GIT_CONFIG_KEY_0=http.extraHeader",
 		"GIT_CONFIG_VALUE_0=Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(user+":"+password.Reveal())),
 		"GIT_AUTHOR_NAME=Heptapod Paas Runner", "GIT_AUTHOR_EMAIL=paasrunner@heptapod.test",
 		"GIT_COMMITTER_NAME=Heptapod Paas Runner", "GIT_COMMITTER_EMAIL=paasrunner@heptapod.test",
@@ -74,7 +75,7 @@ func bare(env []string) []string {
 		case given && file != "" && authorities == "":
 			authorities = own + file
 		}
-		if !strings.HasPrefix(v, "GIT_") && !strings.HasPrefix(v, "HOME=") {
+		if !strings.HasPrefix(v, "GIT_") && !strings.HasPrefix(v, "HOME=") && !strings.HasPrefix(v, "XDG_CONFIG_HOME=") {
 			out = append(out, v)
 		}
 	}

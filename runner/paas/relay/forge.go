@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/heptaup/hepta/internal/redirect"
 	"github.com/heptaup/hepta/runner/paas"
 )
 
@@ -40,7 +41,7 @@ func newForge(s section, job paas.Job, patience time.Duration, log *slog.Logger)
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	client := &http.Client{Transport: t}
+	client := redirect.SameServer(&http.Client{Transport: t})
 	return &forge{
 		url: u, client: client, tls: t.TLSClientConfig, coordinator: &paas.Coordinator{URL: s.url, HTTP: client}, patience: patience, log: log,
 		record: paas.Record{Key: paas.Key{Runner: s.short, Job: job.ID}, Token: job.Token},
