@@ -184,6 +184,9 @@ func (c *CleverCloud) Prepare(ctx context.Context, h Host) (Host, error) {
 
 // Push commits the files to the application's repository, which deploys it.
 func (c *CleverCloud) Push(ctx context.Context, h Host, f Files) error {
+	if err := pushable(c.Clever.API, h.DeployURL); err != nil {
+		return fmt.Errorf("hand job over to host %s: %w", h.Name, err)
+	}
 	o, err := c.Organisation(ctx, h.Tenant)
 	if err != nil {
 		return fmt.Errorf("hand job over to host %s: %w", h.Name, err)

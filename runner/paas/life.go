@@ -184,7 +184,8 @@ func (l *life) attempt(what string, patience int, call func() error) (e Event, d
 func refused(err error) bool {
 	var status *StatusError
 	var wish *wishError
-	return errors.As(err, &status) && !status.Temporary() || errors.As(err, &wish)
+	var plain *plainPushError
+	return errors.As(err, &status) && !status.Temporary() || errors.As(err, &wish) || errors.As(err, &plain)
 }
 
 // wishError is something that the job asks for and cannot have.

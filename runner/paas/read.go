@@ -2,7 +2,6 @@ package paas
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/heptaup/hepta/internal/secret"
@@ -118,6 +117,8 @@ func readRunner(t table) Runner {
 	}
 	if r.URL != "" && !IsHTTP(r.URL) {
 		t.wrong("url", "want http(s)://host[:port]")
+	} else if r.Executor == CleverDocker && !isHTTPS(r.URL) && !isLocalHTTP(r.URL) {
+		t.odd("url", "is http: the tokens of the runner and its jobs, and their secrets, are sent in plain text, from the hosts over the internet; use https")
 	}
 	if !r.Token.Empty() && r.Short() == "" {
 		t.wrong("token", "is too short to name hosts after")
@@ -168,8 +169,8 @@ func readClever(t table) *Clever {
 		Tenants: t.yes("cc_multi_tenant", false),
 	}
 	c.FlavorPrefix = t.text("cc_flavor_name_prefix", c.FlavorContext+"-")
-	if !IsHTTP(c.API) {
-		t.wrong("cc_api_url", "want http(s)://host[:port][/path]")
+	if !isHTTPS(c.API) && !isLocalHTTP(c.API) {
+		t.wrong("cc_api_url", "want https://host[:port][/path]; http is taken to this machine only, since it shows the organisation's token to the network")
 	}
 	if c.AuthScheme != "token" && c.AuthScheme != "bearer" {
 		t.wrong("cc_auth_scheme", "want token or bearer")
@@ -186,10 +187,4 @@ func readClever(t table) *Clever {
 	}
 	c.Organisation, c.Token = t.required("cc_orga_id"), secret.New(t.required("cc_token"))
 	return c
-}
-
-// IsHTTP says whether an address is a URL of http or https with a host.
-func IsHTTP(address string) bool {
-	u, err := url.Parse(address)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
