@@ -20,7 +20,7 @@ type Forge struct {
 type Heptapod struct {
 	// Image of the forge: Heptapod, or GitLab itself. Name a full version, so that an upgrade is a decision.
 	Image string `yaml:"image" check:"image"`
-	// Host name of the forge. Required, here or as forge.
+	// Host name of the forge, 64 characters at most. Required, here or as forge.
 	Host string `yaml:"host" check:"host"`
 	// Address that people open, where it is not https:// and host (http:// when tls is off).
 	ExternalURL string `yaml:"external_url" check:"url"`

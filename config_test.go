@@ -133,6 +133,13 @@ func TestConfigProblems(t *testing.T) {
 		"forge: a.b\ntraefik: {dashboard: {host: d.b}}":               "traefik.dashboard.users",
 		"forge: a.b\ntls: {mode: files}":                              "hepta.yaml:2:6: tls.certificate",
 		"forge: a.b\nregistry: {port: 5050}":                          "registry.certificate: a registry on a port of its own needs a certificate",
+		"forge: a.b\nnetwork: host":                                   `hepta.yaml:2:10: network: "host" is a network mode of the Engine, where containers do not find each other by name: name a network of your own, as in web`,
+		"forge: a.b\nnetwork: none":                                   `hepta.yaml:2:10: network: "none" is a network mode`,
+		"forge: a.b\nnetwork: bridge":                                 `hepta.yaml:2:10: network: "bridge" is a network mode`,
+		"forge: a.b\nnetwork: default":                                `hepta.yaml:2:10: network: "default" is a network mode`,
+		"forge: a.b\nnetwork: \"container:x\"":                        `hepta.yaml:2:10: network: "container:x" is not the name of a network`,
+		"forge: " + strings.Repeat("a", 60) + ".long\n":               "hepta.yaml:1:8: forge: has 65 characters, and the host name of a container 64 at most",
+		"heptapod: {host: " + strings.Repeat("a", 60) + ".long}\n":    "hepta.yaml:1:18: heptapod.host: has 65 characters",
 	} {
 		path := filepath.Join(t.TempDir(), "hepta.yaml")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/internal/yamlconfig"
 	"github.com/heptaup/hepta/traefik"
@@ -68,6 +69,9 @@ func (c *Config) contradictions() []yamlconfig.Problem {
 	if c.Docker.Certs != "" && !strings.HasPrefix(c.Docker.Host, "tcp://") {
 		add("docker.certs", "is for docker.host with tcp://: an ssh key or a context brings its own")
 	}
+	if converge.IsNetworkMode(c.Network) {
+		add("network", "%q is a network mode of the Engine, where containers do not find each other by name: name a network of your own, as in web", c.Network)
+	}
 	if c.elsewhere() {
 		c.beside(add)
 		return problems
@@ -89,6 +93,9 @@ func (c *Config) contradictions() []yamlconfig.Problem {
 	}
 	if n.Heptapod.Host == "" {
 		add("heptapod.host", "the forge has no name: write forge: hg.example.org with the name that people open")
+	}
+	if long := len(n.Heptapod.Host); long > converge.MaxHostname {
+		add("heptapod.host", "has %d characters, and the host name of a container %d at most: give the forge a shorter name", long, converge.MaxHostname)
 	}
 	c.mirrorProblems(add)
 	n.doubleHosts(add)

@@ -8,6 +8,16 @@ import (
 	"strings"
 )
 
+// MaxHostname is the most characters that the kernel takes as the host name of
+// a container (HOST_NAME_MAX).
+const MaxHostname = 64
+
+// IsNetworkMode reports whether the Engine takes a name as a way to be on the
+// network, not as one of the networks on which containers find each other.
+func IsNetworkMode(name string) bool {
+	return slices.Contains([]string{DefaultNetwork, "default", "host", "none"}, name)
+}
+
 // check finds what makes a stack impossible whatever is on the host.
 func (s *Stack) check() error {
 	var errs []error
@@ -24,6 +34,9 @@ func (s *Stack) check() error {
 	}
 	for _, n := range s.Networks {
 		claim(Ref("network:" + n.Name))
+		if IsNetworkMode(n.Name) {
+			fail("network %s is a network mode of the Engine", n.Name)
+		}
 	}
 	for _, v := range s.Volumes {
 		claim(Ref("volume:" + v.Name))
@@ -41,6 +54,9 @@ func (s *Stack) check() error {
 			fail("services %s and %s have the same container name %s", other, c.Service, c.Name)
 		}
 		names[c.Name] = c.Service
+		if n := len(c.Hostname); n > MaxHostname {
+			fail("service %s: its host name has %d characters, more than %d", c.Service, n, MaxHostname)
+		}
 		for _, p := range c.Ports {
 			for _, q := range ports {
 				if q.port.overlaps(p) {

@@ -21,6 +21,8 @@ func TestImpossibleStacks(t *testing.T) {
 		{"port twice", func(s *Stack) { s.container("heptapod").Ports[0].Host = 443 }, "services traefik and heptapod both want port 443"},
 		{"reserved label", func(s *Stack) { s.container("traefik").Labels = map[string]string{"hepta.x": "1"} }, "names that begin with hepta. are hepta's own"},
 		{"unknown network", func(s *Stack) { s.Networks = nil }, "network web is not described"},
+		{"a mode of the Engine as network", func(s *Stack) { s.Networks[0].Name = "host" }, "host is a network mode of the Engine"},
+		{"host name too long", func(s *Stack) { s.container("heptapod").Hostname = strings.Repeat("a", 65) }, "its host name has 65 characters"},
 		{"unknown volume", func(s *Stack) { s.Volumes = nil }, "volume hepta-cache is not described"},
 		{"unknown reference", func(s *Stack) { s.container("runner").After = []Ref{"container:forge"} }, "service runner waits for container:forge"},
 		{"unknown file", func(s *Stack) { s.container("runner").RecreateOn = []string{"x"} }, "file x is not described"},
