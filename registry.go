@@ -178,12 +178,15 @@ func (s *Stack) RegistryMetadata(ctx context.Context) (registry.Metadata, error)
 }
 
 // CollectRegistry removes what no image needs. The registry stands still
-// meanwhile, and so does every other change of the stack. What gitlab-ctl
-// prints goes to out as it comes. The error of a registry that does this by
-// itself is registry.ErrOnline.
+// meanwhile, and so does every other change of the stack; a dry run changes
+// nothing and stops nothing. What is printed goes to out as it comes. The error
+// of a registry that does this by itself is registry.ErrOnline.
 func (s *Stack) CollectRegistry(ctx context.Context, out io.Writer, o registry.CollectOptions) error {
 	if _, err := s.registryURL(); err != nil {
 		return err
+	}
+	if o.DryRun {
+		return registry.Collect(ctx, s.inForge, out, o)
 	}
 	e, err := s.engine(ctx)
 	if err != nil {

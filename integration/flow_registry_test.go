@@ -108,6 +108,21 @@ docker tag docker:26 "$0" && docker push -q "$0" && docker rmi "$0"`, labRegistr
 		t.Errorf("list: %s", text)
 	}
 	run(64, "registry", "gc")
+	// A dry run changes nothing: the registry's process is the same one.
+	process := func() string {
+		r, err := host.Exec(ctx, s.box.ID, engine.ExecOptions{Cmd: []string{"docker", "exec", "lab-heptapod", "pgrep", "-f", "embedded/bin/registry serve"}})
+		if err != nil || r.ExitCode != 0 {
+			t.Fatalf("find registry: %v, %s", err, r.Stderr)
+		}
+		return string(r.Stdout)
+	}
+	before := process()
+	if text := run(0, "registry", "gc", "--untagged", "--dry-run"); !strings.Contains(text, "eligible for deletion") || !strings.Contains(text, "Nothing was removed") {
+		t.Errorf("dry run of gc: %s", text)
+	}
+	if now := process(); now != before {
+		t.Errorf("dry run of gc: the registry was process %s and is %s", before, now)
+	}
 	if text := run(0, "registry", "gc", "--untagged", "--yes"); !strings.Contains(text, "eligible for deletion") || !strings.Contains(text, "runs again") {
 		t.Errorf("gc: %s", text)
 	}

@@ -16,6 +16,7 @@ import (
 // Where the forge's image keeps the registry.
 const (
 	configFile = "/var/opt/gitlab/registry/config.yml"
+	program    = "/opt/gitlab/embedded/bin/registry"
 	lockFiles  = "/docker/registry/lockfiles/"
 )
 
@@ -111,14 +112,15 @@ type CollectOptions struct {
 	// Untagged removes manifests without a tag as well. What is pulled by its
 	// digest alone is lost then.
 	Untagged bool
-	// DryRun only tells what would be removed. The registry stops all the same.
+	// DryRun only tells what would be removed and changes nothing: the registry
+	// goes on. What is being pushed meanwhile may be listed as well.
 	DryRun bool
 }
 
 // Collect removes what no image needs from a registry with metadata in the
 // file system. The registry is stopped meanwhile: pulls and pushes fail. What
-// gitlab-ctl prints goes to out as it comes. A registry with a database does
-// this by itself, which is ErrOnline here.
+// is printed goes to out as it comes. A registry with a database does this by
+// itself, which is ErrOnline here.
 func Collect(ctx context.Context, run RunFunc, out io.Writer, o CollectOptions) error {
 	metadata, err := FindMetadata(ctx, run)
 	if err != nil {
@@ -128,13 +130,21 @@ func Collect(ctx context.Context, run RunFunc, out io.Writer, o CollectOptions) 
 		return fmt.Errorf("collect garbage of the registry: %w", ErrOnline)
 	}
 	args := []string{"gitlab-ctl", "registry-garbage-collect"}
+	if o.DryRun {
+		// gitlab-ctl has a dry run too, for which it stops the registry.
+		args = []string{program, "garbage-collect", configFile, "-d"}
+	}
 	if o.Untagged {
 		args = append(args, "-m")
 	}
-	if o.DryRun {
-		args = append(args, "-d")
-	}
 	code, err := run(ctx, out, args...)
+	if (err != nil || code != 0) && o.DryRun {
+		f := &fault.Error{Op: "list garbage of", What: "the registry", Err: err, Remedy: "Nothing was changed. What it printed says why: `hepta logs heptapod` has more."}
+		if err == nil {
+			f.Why = fmt.Sprintf("%s ended with exit code %d", program, code)
+		}
+		return f
+	}
 	if err != nil {
 		return &fault.Error{Op: "collect garbage of", What: "the registry", Err: err,
 			Remedy: "It may be stopped still: `hepta ctl status registry` tells, `hepta ctl start registry` starts it."}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/heptaup/hepta/internal/fault"
 )
 
 // The form in which the image writes it.
@@ -89,10 +91,15 @@ func TestCollect(t *testing.T) {
 	if err := Collect(t.Context(), b.run, &out, CollectOptions{Untagged: true, DryRun: true}); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"gitlab-ctl registry-garbage-collect", "gitlab-ctl registry-garbage-collect -m -d"}; !slices.Equal(b.ran, want) {
+	if err := Collect(t.Context(), b.run, &out, CollectOptions{Untagged: true}); err != nil {
+		t.Fatal(err)
+	}
+	// gitlab-ctl stops the registry for a dry run as well.
+	want := []string{"gitlab-ctl registry-garbage-collect", "/opt/gitlab/embedded/bin/registry garbage-collect /var/opt/gitlab/registry/config.yml -d -m", "gitlab-ctl registry-garbage-collect -m"}
+	if !slices.Equal(b.ran, want) {
 		t.Errorf("ran %q", b.ran)
 	}
-	if out.String() != "3 blobs marked\n3 blobs marked\n" {
+	if out.String() != "3 blobs marked\n3 blobs marked\n3 blobs marked\n" {
 		t.Errorf("printed %q", &out)
 	}
 
@@ -103,6 +110,9 @@ func TestCollect(t *testing.T) {
 	b = &box{config: imageConfig(""), code: 2}
 	if err := Collect(t.Context(), b.run, &out, CollectOptions{}); err == nil || !strings.Contains(err.Error(), "exit code 2") {
 		t.Errorf("failed: %v", err)
+	}
+	if err := Collect(t.Context(), b.run, &out, CollectOptions{DryRun: true}); err == nil || !strings.Contains(err.Error(), "exit code 2") || strings.Contains(fault.Describe(err), "start registry") {
+		t.Errorf("dry run failed: %v", err)
 	}
 	b = &box{config: imageConfig(""), lost: io.ErrUnexpectedEOF}
 	if err := Collect(t.Context(), b.run, &out, CollectOptions{}); !errors.Is(err, io.ErrUnexpectedEOF) {

@@ -18,13 +18,14 @@ func registryGCCommand(t terminal) *cli.Command {
 		Description: "A registry that keeps its metadata in a database does this by itself while it runs: then\n" +
 			"there is nothing to do. One that keeps them beside its blobs is stopped meanwhile, so pulls\n" +
 			"and pushes fail until it is done, which takes minutes to hours by the number of images. It\n" +
-			"asks before on a terminal and wants --yes elsewhere.\n\n" +
+			"asks before on a terminal and wants --yes elsewhere. A dry run changes nothing: the registry\n" +
+			"goes on, and what is being pushed meanwhile may be listed too.\n\n" +
 			"Examples:\n" +
 			"   hepta registry gc --dry-run\n" +
 			"   hepta registry gc --untagged --yes",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "untagged", Aliases: []string{"m"}, Usage: "also remove images without a tag, such as those that a newer push replaced"},
-			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"d"}, Usage: "only show what would be removed; the registry is stopped all the same"},
+			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"d"}, Usage: "only show what would be removed"},
 			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
 		},
 		Action: noArguments(func(c *cli.Context) error {
@@ -43,16 +44,23 @@ func registryGCCommand(t terminal) *cli.Command {
 					"itself while it runs, images without a tag a day after they lost it. 'hepta ctl registry-database gc-stats' shows it.")
 				return nil
 			}
+			o := registry.CollectOptions{Untagged: c.Bool("untagged"), DryRun: c.Bool("dry-run")}
+			if o.DryRun {
+				if err := s.stack.CollectRegistry(c.Context, t.out, o); err != nil {
+					return err
+				}
+				fmt.Fprintln(t.out, "Nothing was removed: this was a dry run.")
+				return nil
+			}
 			fmt.Fprintln(t.err, "The registry stops meanwhile: pulls and pushes fail until it is done.")
-			if c.Bool("untagged") {
+			if o.Untagged {
 				fmt.Fprintln(t.err, "Images without a tag go as well: what is pulled by its digest alone is lost.")
 			}
 			if err := agreed(c, t); err != nil {
 				return err
 			}
 			start := time.Now()
-			err = s.stack.CollectRegistry(c.Context, t.out, registry.CollectOptions{Untagged: c.Bool("untagged"), DryRun: c.Bool("dry-run")})
-			if err != nil {
+			if err := s.stack.CollectRegistry(c.Context, t.out, o); err != nil {
 				return err
 			}
 			fmt.Fprintf(t.out, "Done in %s; the registry runs again.\n", time.Since(start).Round(100*time.Millisecond))
