@@ -35,7 +35,7 @@ func (s *Stack) compose(opts []Option) error {
 	if err != nil {
 		return err
 	}
-	s.want = converge.Stack{Name: s.cfg.Stack, Data: s.cfg.Data}
+	s.want = s.bare()
 	gate := proxy.Resources()
 	s.routed(&gate.Containers[0], &forge.Containers[0])
 	s.add(gate)
@@ -59,9 +59,14 @@ func (s *Stack) composeAlone(opts []Option) (err error) {
 	if err != nil {
 		return err
 	}
-	s.want = converge.Stack{Name: s.cfg.Stack, Data: s.cfg.Data}
+	s.want = s.bare()
 	s.add(runners.Resources())
 	return s.addMirror()
+}
+
+// bare is the stack before any room has added its part.
+func (s *Stack) bare() converge.Stack {
+	return converge.Stack{Name: s.cfg.Stack, Data: s.cfg.Data, Warn: []func(*converge.Observed) []string{s.warnings}}
 }
 
 // runners are the stack's runners. The forge of the stack is asked through its

@@ -144,7 +144,6 @@ func (s *Stack) Plan(ctx context.Context) (*Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan stack %s: %w", s.cfg.Stack, err)
 	}
-	s.warn(plan)
 	if !plan.Empty() {
 		if err := s.fits(ctx); err != nil {
 			return plan, fmt.Errorf("plan stack %s: %w", s.cfg.Stack, err)
@@ -169,7 +168,6 @@ func (s *Stack) Up(ctx context.Context, o UpOptions) (*Plan, error) {
 		return nil, err
 	}
 	plan, err := e.Up(ctx, &s.want, engine.UpOptions{Command: o.Command, Check: s.fits})
-	s.warn(plan)
 	if err != nil {
 		return plan, fmt.Errorf("bring up stack %s: %w", s.cfg.Stack, err)
 	}

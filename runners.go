@@ -108,12 +108,9 @@ func (s *Stack) RunnerLogs(ctx context.Context, name string, o LogOptions, emit 
 	})
 }
 
-// warn adds to a plan that does something what is dangerous about the runners,
-// and what they may not trust.
-func (s *Stack) warn(plan *Plan) {
-	if plan != nil && !plan.Empty() {
-		plan.Notes = slices.Concat(plan.Notes, s.cfg.runners().Warnings(), s.cfg.strangers())
-	}
+// warnings are what is dangerous about the runners, and what they may not trust.
+func (s *Stack) warnings(*converge.Observed) []string {
+	return slices.Concat(s.cfg.runners().Warnings(), s.cfg.strangers())
 }
 
 // roster are the stack's runners on a machine.

@@ -31,11 +31,9 @@ func downCommand(t terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			for _, n := range plan.Notes {
-				fmt.Fprintln(t.err, "note: "+n)
-			}
 			cfg := s.stack.Config()
 			if plan.Empty() {
+				showNotes(t, plan)
 				fmt.Fprintf(t.out, "Nothing to do: nothing of stack %s is there.\n", cfg.Stack)
 			} else {
 				fmt.Fprintf(t.out, "Stack %s is down.\n", cfg.Stack)

@@ -50,15 +50,21 @@ func upCommand(t terminal) *cli.Command {
 
 // reportUp says what was done and where the forge is.
 func reportUp(t terminal, stack *hepta.Stack, plan *hepta.Plan, d time.Duration) error {
-	for _, n := range plan.Notes {
-		fmt.Fprintln(t.err, "note: "+n)
-	}
 	if plan.Empty() {
+		showNotes(t, plan)
 		fmt.Fprintln(t.out, "Nothing to do: everything is as it is described.")
 		return nil
 	}
 	fmt.Fprintf(t.out, "Done in %s. The forge is at %s\n", d.Round(100*time.Millisecond), strings.TrimSuffix(stack.Forge().URL(), "/"))
 	return nil
+}
+
+// showNotes writes the notes of a plan that did nothing. One that did something
+// has told them before it began.
+func showNotes(t terminal, plan *hepta.Plan) {
+	for _, n := range plan.Notes {
+		fmt.Fprintln(t.err, "note: "+n)
+	}
 }
 
 // within is ctx with a time limit; 0 is none.

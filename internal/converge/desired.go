@@ -27,6 +27,8 @@ type Stack struct {
 	// API). Each function sees the snapshot and returns the tasks that are
 	// due; it must not do anything. Order does not matter.
 	Decide []func(*Observed) ([]Task, error)
+	// Warn adds notes to a plan that does something.
+	Warn []func(*Observed) []string
 }
 
 // Network is a bridge network. One that exists without the stack's label is
@@ -256,4 +258,5 @@ func (s *Stack) Add(o Stack) {
 	s.Files = append(s.Files, o.Files...)
 	s.Containers = append(s.Containers, o.Containers...)
 	s.Decide = append(s.Decide, o.Decide...)
+	s.Warn = append(s.Warn, o.Warn...)
 }

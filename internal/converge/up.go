@@ -12,9 +12,10 @@ import (
 // that grows between the two.
 type planner struct {
 	graph
-	s     *Stack
-	o     *Observed
-	notes []string
+	s        *Stack
+	o        *Observed
+	notes    []string
+	warnings []func(*Observed) []string
 
 	services []*service // in the order in which they start
 	files    []*file
@@ -40,7 +41,7 @@ func Up(s *Stack, o *Observed) (*Plan, error) {
 		return nil, fmt.Errorf("check stack: %w", err)
 	}
 	p := &planner{
-		s: s, o: o,
+		s: s, o: o, warnings: s.Warn,
 		networks: make(map[string]*node), volumes: make(map[string]*node),
 		pulls: make(map[string]*node), calls: make(map[Ref]*node), freed: make(map[string]*node),
 		stops: make(map[string]*node), removals: make(map[string][]*node), farewells: make(map[string]*node),
@@ -88,7 +89,13 @@ func (p *planner) plan() (*Plan, error) {
 		return nil, err
 	}
 	slices.Sort(p.notes)
-	return &Plan{Stack: p.s.Name, Operations: ops, Notes: slices.Compact(p.notes)}, nil
+	plan := &Plan{Stack: p.s.Name, Operations: ops, Notes: slices.Compact(p.notes)}
+	if !plan.Empty() {
+		for _, warn := range p.warnings {
+			plan.Notes = append(plan.Notes, warn(p.o)...)
+		}
+	}
+	return plan, nil
 }
 
 func (p *planner) note(format string, args ...any) {

@@ -39,11 +39,14 @@ type execution struct {
 	errs     []error
 }
 
-// execute does what the plan says and decides nothing.
+// execute tells the plan's notes, does what it says and decides nothing.
 func (l *Lock) execute(ctx context.Context, o *converge.Observed, plan *converge.Plan) error {
 	x := &execution{
 		l: l, o: o, plan: plan, slots: make(chan struct{}, parallel),
 		ids: make(map[string]string), services: make(map[string]string), begun: make(map[int]bool), done: make(map[int]bool),
+	}
+	for _, n := range plan.Notes {
+		l.e.sink.Send(progress.Event{State: progress.Info, Kind: progress.Note, Resource: "stack " + plan.Stack, Text: n})
 	}
 	ctx, free := l.guard(ctx)
 	defer free()

@@ -82,10 +82,14 @@ func TestExecuteInOrder(t *testing.T) {
 	s.Containers[0].Networks = []converge.Attachment{{Network: "web"}}
 	s.Files = []converge.File{{Path: "a/f", Content: []byte("x")}}
 	s.Containers[0].Mounts = []converge.Mount{{Kind: converge.Data, Source: "a", Target: "/a"}}
+	s.Warn = []func(*converge.Observed) []string{func(*converge.Observed) []string { return []string{"jobs may do everything"} }}
 	o := &converge.Observed{}
 	p := planned(t, s, o)
 	if err := fakeLock(f, s, rec).execute(t.Context(), o, p); err != nil {
 		t.Fatal(err)
+	}
+	if first := rec.events[0]; first.Kind != progress.Note || first.Text != "jobs may do everything" {
+		t.Errorf("what people have to know before the work begins came after %+v", first)
 	}
 	want := []string{"create s-a", "put lock /hepta", "start id-s-a", "start id-s-b"}
 	got := f.order("create s-a", "put", "start")

@@ -17,6 +17,10 @@ const (
 	Info    State = "info"
 )
 
+// Note is the Kind of an Info event that people have to read: it is shown
+// whatever else is not.
+const Note = "note"
+
 // Event is one thing that happened. It never holds a secret.
 type Event struct {
 	Time     time.Time `json:"time"`

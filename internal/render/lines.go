@@ -78,12 +78,16 @@ func (p *plain) line(what, label, text string, d time.Duration) {
 func (*plain) period() time.Duration { return time.Second }
 func (*plain) end()                  {}
 
-// quiet writes failures.
+// quiet writes failures, and notes.
 type quiet struct{ out io.Writer }
 
 func (q *quiet) event(e progress.Event) {
-	if e.State == progress.Failed {
-		(&plain{out: q.out, works: works{}}).line("fail", label(e), clean(e.Text), 0)
+	lines := plain{out: q.out}
+	switch {
+	case e.State == progress.Failed:
+		lines.line("fail", label(e), clean(e.Text), 0)
+	case e.State == progress.Info && e.Kind == progress.Note:
+		lines.event(e)
 	}
 }
 func (*quiet) tick(time.Time)        {}

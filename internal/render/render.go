@@ -1,5 +1,5 @@
 // Package render shows progress events to people and programs: as a live
-// region of a terminal, as plain lines, as failures only, or as JSON lines.
+// region of a terminal, as plain lines, as failures and notes only, or as JSON lines.
 package render
 
 import (
@@ -21,7 +21,7 @@ const (
 	Auto  Mode = "auto"  // TTY on a terminal, else Plain
 	TTY   Mode = "tty"   // lines that move
 	Plain Mode = "plain" // a line when something begins, changes and ends
-	Quiet Mode = "quiet" // failures only
+	Quiet Mode = "quiet" // failures and notes only
 	JSON  Mode = "json"  // one event a line
 )
 

@@ -78,12 +78,13 @@ func TestPlainTellsBytes(t *testing.T) {
 
 func TestQuietAndJSON(t *testing.T) {
 	for mode, want := range map[Mode]string{
-		Quiet: "fail  wait for container hepta-heptapod: it ended with exit code 1\n",
+		Quiet: "fail  wait for container hepta-heptapod: it ended with exit code 1\nnote  network web was made by someone else\n",
 		JSON:  `{"time":"2026-01-31T12:00:00Z","op":1,"kind":"pull image","resource":"image traefik:v3.6.12","state":"running"}` + "\n",
 	} {
 		var out bytes.Buffer
 		p := New(mode, &out, Options{})
-		for _, e := range story() {
+		told := append(story(), progress.Event{Time: at(71), State: progress.Info, Kind: progress.Note, Text: "network web was made by someone else"})
+		for _, e := range told {
 			p.Sink().Send(e)
 		}
 		p.Close()
@@ -91,8 +92,8 @@ func TestQuietAndJSON(t *testing.T) {
 		if !strings.HasPrefix(out.String(), want) {
 			t.Errorf("%s: got\n%s", mode, out.String())
 		}
-		if lines := strings.Count(out.String(), "\n"); mode == JSON && lines != len(story()) {
-			t.Errorf("%d lines for %d events", lines, len(story()))
+		if lines := strings.Count(out.String(), "\n"); mode == JSON && lines != len(told) {
+			t.Errorf("%d lines for %d events", lines, len(told))
 		}
 	}
 }
