@@ -145,6 +145,7 @@ var badInputRows = []badInputRow{
 	{key: "heptapod.labels", yaml: "forge: a.b\nheptapod: {labels: ¤}", part: "{team: ¤}", value: "§"},
 	{key: "heptapod.labels", yaml: "forge: a.b\nheptapod: {labels: ¤}", part: "{¤: x}", value: "§", inner: true},
 	{key: "heptapod.ports", yaml: "forge: a.b\nheptapod: {ports: ¤}", part: "[¤]", value: "9090"},
+	{key: "heptapod.volumes", yaml: "forge: a.b\nheptapod: {volumes: ¤}", part: "[¤]", value: "/mnt/x:/srv/x"},
 	{key: "heptapod.shm_size", yaml: "forge: a.b\nheptapod: {shm_size: ¤}", value: "512m"},
 	{key: "heptapod.memory", yaml: "forge: a.b\nheptapod: {memory: ¤}", value: "8g"},
 	{key: "heptapod.boot_minutes", yaml: "forge: a.b\nheptapod: {boot_minutes: ¤}", value: "30"},

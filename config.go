@@ -124,7 +124,7 @@ type Registry struct {
 	CertificateFile string `yaml:"certificate" into:"Certificate"`
 	// PEM file with the key, with port.
 	KeyFile string `yaml:"key" into:"Key" private:"true"`
-	// Directory of the images inside the forge's container. Default: the image's own.
+	// Directory of the images inside the forge's container, below /var/opt/gitlab or in one of heptapod.volumes. Images that are there already have to be copied. Default: the image's own.
 	Path string `yaml:"path" check:"abs"`
 	// Port on which the forge's own nginx serves the registry inside the container, without TLS; the proxy leads host there. Default: 80, the forge's.
 	NginxPort int `yaml:"nginx_port" check:"port"`

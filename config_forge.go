@@ -46,6 +46,8 @@ type Heptapod struct {
 	Labels map[string]string `yaml:"labels"`
 	// Further published ports, the same number outside and inside.
 	Ports []int `yaml:"ports" check:"port"`
+	// Directories of the Docker host inside the container, as /host/directory:/container/directory, with :ro at the end for read-only. They have to be there.
+	Volumes []string `yaml:"volumes" check:"volume"`
 	// Shared memory. Default and least: 256m.
 	ShmSize int64 `yaml:"shm_size" min:"0"`
 	// Limit on memory. Default: none.

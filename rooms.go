@@ -59,7 +59,7 @@ func (c *Config) forge() heptapod.Config {
 		Plain:    c.tlsMode() == traefik.TLSOff,
 		Services: h.Services, TrustedProxies: h.TrustedProxies, RackAttackAllow: h.RackAttackAllow,
 		Ruby: h.GitlabRB, RootPassword: h.RootPassword, RootEmail: h.RootEmail,
-		Env: h.Env, Labels: h.Labels, Ports: h.Ports,
+		Env: h.Env, Labels: h.Labels, Ports: h.Ports, Volumes: h.Volumes,
 		ShmSize: h.ShmSize, Memory: h.Memory, BootMinutes: h.BootMinutes,
 	}
 	switch h.SSH.Via {

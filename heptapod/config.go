@@ -41,6 +41,10 @@ type Config struct {
 	Env    map[string]string // further environment; no secrets, it shows in inspect
 	Labels map[string]string // further container labels, such as the proxy's
 	Ports  []int             // further published ports, host = container
+	// Volumes are directories of the Docker host inside the container, as
+	// /host/directory:/container/directory, with :ro for read-only. They have
+	// to be there.
+	Volumes []string
 
 	ShmSize int64 // bytes; default and minimum 256 MiB
 	Memory  int64 // bytes; 0: unlimited
@@ -87,7 +91,7 @@ type Registry struct {
 	Port        int
 	Certificate []byte
 	Key         []byte
-	Path        string // directory of the blobs
+	Path        string // directory of the blobs, below /var/opt/gitlab or in one of Config.Volumes
 	// TokenMinutes is how long the forge's tokens for the registry last; 0
 	// leaves the forge's own setting, which begins with 5.
 	TokenMinutes int

@@ -41,6 +41,7 @@ func (f *Forge) Resources() (converge.Stack, error) {
 		Files:      files,
 		Containers: []converge.Container{f.container()},
 		Decide:     []func(*converge.Observed) ([]converge.Task, error){f.decideData, f.decideToken, f.decideTokenLife},
+		Warn:       []func(*converge.Observed) []string{f.warnRegistryPath},
 	}, nil
 }
 
@@ -54,11 +55,7 @@ func (f *Forge) container() converge.Container {
 		Hostname: cfg.Host,
 		Env:      f.env(),
 		Labels:   maps.Clone(cfg.Labels),
-		Mounts: []converge.Mount{
-			{Source: "heptapod/config", Target: configDir, Kind: converge.Data},
-			{Source: "heptapod/logs", Target: "/var/log/gitlab", Kind: converge.Data},
-			{Source: "heptapod/data", Target: "/var/opt/gitlab", Kind: converge.Data},
-		},
+		Mounts:   cfg.mounts(),
 		Networks: []converge.Attachment{{Network: cfg.Network, Aliases: []string{Service}}},
 		Ports:    f.ports(),
 

@@ -52,6 +52,7 @@ func (cfg Config) Validate() error {
 	p.mail(cfg.SMTP)
 	p.registry(cfg)
 	p.ports(cfg)
+	p.volumes(cfg)
 	p.services(cfg)
 	p.secrets(cfg)
 	p.removed(cfg)
@@ -185,8 +186,11 @@ func (p *problems) registry(cfg Config) {
 		p.add("registry.certificate", "a registry on a port of its own needs a certificate", "name registry.certificate and registry.key, or give the registry a name of its own behind the proxy")
 	}
 	if r.Path != "" && !path.IsAbs(r.Path) {
-		p.add("registry.path", "%q is not absolute", "name a directory inside the container, below /var/opt/gitlab so that it persists", r.Path)
+		p.add("registry.path", "%q is not absolute", "name a directory inside the container, below "+dataMount+" so that it persists", r.Path)
+	} else {
+		p.registryPath("registry.path", r.Path, cfg)
 	}
+	p.registryPath("heptapod.gitlab_rb", registryPathOf(cfg.Ruby), cfg)
 	v, err := ParseVersion(cfg.Image)
 	if err == nil && v.Parts == 3 && v.Major == 19 && v.Minor == 0 && v.Patch < 2 {
 		p.add("heptapod.image", "the registry of %s makes existing images unreachable", "use 19.0.2 or newer", v)

@@ -16,6 +16,9 @@ func TestValidate(t *testing.T) {
 		change(&cfg)
 		return cfg
 	}
+	images := func(path string) *Registry {
+		return &Registry{ExternalURL: "https://registry.example.org", Path: path}
+	}
 	for _, c := range []struct {
 		key    string // "" when nothing is wrong
 		change func(*Config)
@@ -41,6 +44,30 @@ func TestValidate(t *testing.T) {
 		{"", func(c *Config) {
 			c.Image = "octobus/heptapod:19.0.2"
 			c.Registry = &Registry{ExternalURL: "https://registry.example.org"}
+		}},
+		{"registry.path", func(c *Config) { c.Registry = images("/srv/registry") }},
+		{"registry.path", func(c *Config) { c.Registry = images("/var/opt/gitlab") }},
+		{"registry.path", func(c *Config) { c.Registry = images("/var/opt/gitlab/../x") }},
+		{"registry.path", func(c *Config) { c.Registry = images("/etc/gitlab/images") }},
+		{"registry.path", func(c *Config) {
+			c.Registry, c.Volumes = images("/srv/registry"), []string{"/mnt/x:/srv/registry:ro"}
+		}},
+		{"", func(c *Config) { c.Registry = images("/var/opt/gitlab/images") }},
+		{"", func(c *Config) { c.Registry, c.Volumes = images("/srv/registry"), []string{"/mnt/x:/srv/registry"} }},
+		{"", func(c *Config) { c.Registry, c.Volumes = images("/srv/a/b"), []string{"/mnt/x:/srv/a"} }},
+		{"heptapod.gitlab_rb", func(c *Config) {
+			c.Registry, c.Ruby = images(""), "gitlab_rails['registry_path'] = \"/srv/registry\"\n"
+		}},
+		{"", func(c *Config) {
+			c.Registry, c.Ruby = images(""), "# gitlab_rails['registry_path'] = '/srv/registry'\ngitlab_rails['registry_path'] = File.read('x')\n"
+		}},
+		{"heptapod.volumes[0]", func(c *Config) { c.Volumes = []string{"images:/srv/images"} }},
+		{"heptapod.volumes[0]", func(c *Config) { c.Volumes = []string{"/mnt/x:/srv/images:z"} }},
+		{"heptapod.volumes[0]", func(c *Config) { c.Volumes = []string{"/mnt/x:/var/opt/gitlab"} }},
+		{"heptapod.volumes[0]", func(c *Config) { c.Volumes = []string{"/mnt/x:/var/opt"} }},
+		{"heptapod.volumes[1]", func(c *Config) { c.Volumes = []string{"/mnt/x:/srv/x", "/mnt/y:/srv/x"} }},
+		{"", func(c *Config) {
+			c.Volumes = []string{"/mnt/x:/var/opt/gitlab/gitlab-rails/shared/registry", "/mnt/y:/srv/y:ro"}
 		}},
 		{"heptapod.memory", func(c *Config) { c.Memory = 1 << 30 }},
 		{"", func(c *Config) { c.Memory = 8 << 30 }},

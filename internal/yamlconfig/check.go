@@ -239,6 +239,12 @@ var kinds = map[string]func(string) string{
 		}
 		return ""
 	},
+	"volume": func(s string) string {
+		if parts := strings.Split(s, ":"); len(parts) < 2 || len(parts) > 3 || !path.IsAbs(parts[0]) || !path.IsAbs(parts[1]) {
+			return "is not /host/directory:/container/directory"
+		}
+		return ""
+	},
 	"env": func(s string) string {
 		if k, _, ok := strings.Cut(s, "="); !ok || !variable().MatchString(k) {
 			return "is not NAME=value"
