@@ -4,13 +4,15 @@ package ci
 
 // Config is a parsed and validated file.
 type Config struct {
-	file        string
-	jobs        []jobNode // in the file's order
-	stages      []string  // with .pre and .post
-	variables   []Variable
-	workflow    []rule
-	hasWorkflow bool
-	warnings    []string
+	file         string
+	jobs         []jobNode // in the file's order
+	stages       []string  // with .pre and .post
+	variables    []Variable
+	workflow     []rule
+	hasWorkflow  bool
+	workflowName string
+	autoCancel   AutoCancel
+	warnings     []string
 }
 
 // Event is what happened to a project.
@@ -23,8 +25,12 @@ type Event struct {
 	// Changed are the paths that differ from the commit before; nil when
 	// there is nothing to compare with.
 	Changed []string
-	// Exists are all paths of the commit's tree.
-	Exists []string
+	// ChangedSince are the paths that differ from another ref, nil when there is
+	// nothing to compare with; nil makes compare_to the same as Changed.
+	ChangedSince func(ref string) []string
+	// Files gives all paths of the commit's tree. It is called when a rule or
+	// an include asks.
+	Files func() []string
 }
 
 // Pipeline is what an event makes: jobs in the order of stages, then of the
@@ -35,6 +41,16 @@ type Pipeline struct {
 	Jobs      []Job
 	Variables []Variable
 	Warnings  []string
+	Name      string // of workflow:name, expanded
+	Cancel    AutoCancel
+}
+
+// AutoCancel says what a pipeline does to older ones and to its own jobs.
+type AutoCancel struct {
+	// OnNewCommit is conservative, interruptible or none; "" is conservative.
+	OnNewCommit string
+	// OnJobFailure is none or all; "" is none.
+	OnJobFailure string
 }
 
 // Variable is one CI variable.
@@ -88,6 +104,17 @@ type Need struct {
 	Optional  bool
 }
 
+// Environment is where a job deploys to.
+type Environment struct {
+	Name   string
+	URL    string // not expanded: variables of the job itself may be in it
+	Action string // start, prepare, stop, verify, access
+	Tier   string
+	OnStop string
+	// AutoStopIn is a duration as it was written.
+	AutoStopIn string
+}
+
 // Job is one job of a pipeline, fully resolved.
 type Job struct {
 	Name         string
@@ -116,7 +143,8 @@ type Job struct {
 	AllowExitCodes []int
 	NodeIndex      int // parallel, from 1; 0 when not parallel
 	NodeTotal      int
-	Environment    string
+	Environment    *Environment
+	PreGetSources  []string // hooks:pre_get_sources_script
 	Interrupt      bool
 	StartInSecs    int // of when: delayed
 

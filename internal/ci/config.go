@@ -20,7 +20,7 @@ func (d *decoder) config(root *value, file string) *Config {
 	}
 	if s := present(root, "stages"); s != nil {
 		c.stages = []string{".pre"}
-		for _, name := range d.strings(s, "stages") {
+		for _, name := range d.nested(s, "stages") {
 			if !slices.Contains(c.stages, name) && name != ".post" {
 				c.stages = append(c.stages, name)
 			}
@@ -52,9 +52,9 @@ func (d *decoder) config(root *value, file string) *Config {
 		c.jobs = append(c.jobs, n)
 	}
 	if len(c.jobs) == 0 {
-		d.errs.add(root.at, "jobs config should contain at least one visible job")
+		d.errs.undefined(root.at, "jobs config should contain at least one visible job")
 	}
-	if !d.errs.any() {
+	if !d.errs.any() || d.errs.incomplete {
 		c.validate(d)
 	}
 	c.warnings = d.warnings
@@ -68,10 +68,8 @@ func (d *decoder) defaults(root *value) {
 	def := root.get("default")
 	if def != nil && def.kind == kMap {
 		d.known(def, "default", defaultKeys)
-		for _, key := range []string{"hooks", "identity"} {
-			if present(def, key) != nil {
-				d.ignored("default:" + key)
-			}
+		if present(def, "identity") != nil {
+			d.ignored("default:identity")
 		}
 		if t := present(def, "id_tokens"); t != nil {
 			d.errs.add(t.at, "default:id_tokens is not supported by the embedded forge")
@@ -96,17 +94,14 @@ func (d *decoder) workflow(c *Config, v *value) {
 		return
 	}
 	d.known(v, "workflow", []string{"rules", "name", "auto_cancel"})
-	for _, key := range []string{"name", "auto_cancel"} {
-		if present(v, key) != nil {
-			d.ignored("workflow:" + key)
-		}
+	if n := present(v, "name"); n != nil {
+		c.workflowName = d.text(n, "workflow name")
 	}
-	if r := present(v, "rules"); r != nil {
+	c.autoCancel = d.autoCancel(present(v, "auto_cancel"), "workflow:auto_cancel")
+	if r := v.get("rules"); r != nil && r.kind != kNull {
 		c.workflow, c.hasWorkflow = d.rules(r, "workflow", ruleOfWorkflow), true
 	}
 }
-
-const maxNeeds = 50
 
 // validate checks what jobs say of stages and of each other.
 func (c *Config) validate(d *decoder) {
@@ -122,7 +117,7 @@ func (c *Config) validate(d *decoder) {
 	for i := range c.jobs {
 		n := &c.jobs[i]
 		if !slices.Contains(c.stages, n.job.Stage) {
-			d.errs.add(n.at, "%s job: chosen stage %s does not exist; available stages are %s", n.name, n.job.Stage, strings.Join(c.stages, ", "))
+			d.errs.undefined(n.at, "%s job: chosen stage %s does not exist; available stages are %s", n.name, n.job.Stage, strings.Join(c.stages, ", "))
 			continue
 		}
 		c.validateNeeds(d, n, n.needs, byName)
@@ -133,11 +128,11 @@ func (c *Config) validate(d *decoder) {
 			other := byName[dep]
 			switch {
 			case other == nil:
-				d.errs.add(n.at, "%s job: undefined dependency: %s", n.name, dep)
-			case c.stage(other) >= c.stage(n) && !n.job.HasNeeds:
+				d.errs.undefined(n.at, "%s job: undefined dependency: %s", n.name, dep)
+			case c.stage(other) > c.stage(n):
 				d.errs.add(n.at, "%s job: dependency %s is not defined in current or prior stages", n.name, dep)
 			}
-			if n.job.HasNeeds && !slices.ContainsFunc(n.needs, func(x need) bool { return x.Job == dep }) {
+			if len(n.needs) > 0 && !slices.ContainsFunc(n.needs, func(x need) bool { return x.Job == dep }) {
 				d.errs.add(n.at, "%s job: dependencies the %s should be part of needs", n.name, dep)
 			}
 		}
@@ -146,22 +141,35 @@ func (c *Config) validate(d *decoder) {
 		}
 	}
 	c.validateCircles(d, byName)
+	c.validateEnvironments(d)
+}
+
+// autoCancel reads which pipelines and jobs are canceled by themselves.
+func (d *decoder) autoCancel(v *value, path string) AutoCancel {
+	if v == nil {
+		return AutoCancel{}
+	}
+	if v.kind != kMap {
+		d.errs.add(v.at, "%s config must be a hash", path)
+		return AutoCancel{}
+	}
+	d.known(v, path, []string{"on_new_commit", "on_job_failure"})
+	return AutoCancel{
+		OnNewCommit:  d.oneOf(v.get("on_new_commit"), path+" on new commit", []string{"conservative", "interruptible", "none"}),
+		OnJobFailure: d.oneOf(v.get("on_job_failure"), path+" on job failure", []string{"none", "all"}),
+	}
 }
 
 func (c *Config) stage(n *jobNode) int { return slices.Index(c.stages, n.job.Stage) }
 
 func (c *Config) validateNeeds(d *decoder, n *jobNode, needs []need, byName map[string]*jobNode) {
-	if len(needs) > maxNeeds {
-		d.errs.add(n.at, "%s: one job can only need %d others, but you have listed %d. See needs keyword documentation for more details", n.name, maxNeeds, len(needs))
-		return
-	}
 	seen := map[string]bool{}
 	for _, x := range needs {
 		other := byName[x.Job]
 		switch {
 		case other == nil && x.Optional:
 		case other == nil:
-			d.errs.add(x.at, "%s job: undefined need: %s", n.name, x.Job)
+			d.errs.undefined(x.at, "%s job: undefined need: %s", n.name, x.Job)
 		case c.stage(other) > c.stage(n):
 			d.errs.add(x.at, "%s job: need %s is not defined in current or prior stages", n.name, x.Job)
 		}

@@ -42,33 +42,52 @@ func present(v *value, key string) *value {
 
 // strings reads a list of strings, or a single one.
 func (d *decoder) strings(v *value, path string) []string {
-	if v == nil || v.kind == kNull {
-		return nil
-	}
 	if s, ok := v.str(); ok {
 		return []string{s}
 	}
-	if v.kind != kList {
+	if v != nil && v.kind != kNull && v.kind != kList {
 		d.errs.add(v.at, "%s config should be an array of strings or a string", path)
+		return nil
+	}
+	return d.list(v, path)
+}
+
+// list reads a list of strings.
+func (d *decoder) list(v *value, path string) []string {
+	if v == nil || v.kind == kNull {
+		return nil
+	}
+	if v.kind != kList {
+		d.errs.add(v.at, "%s config should be an array of strings", path)
 		return nil
 	}
 	out := []string{}
 	for _, i := range v.items {
-		if !i.scalar() || i.kind == kBool {
+		s, ok := i.str()
+		if !ok {
 			d.errs.add(i.at, "%s config should be an array of strings", path)
 			continue
 		}
-		out = append(out, i.text)
+		out = append(out, s)
 	}
 	return out
 }
 
-// text reads a string; numbers are taken for their text.
+// nested reads strings in lists of lists, as !reference leaves them.
+func (d *decoder) nested(v *value, path string) []string {
+	if v.kind != kList {
+		d.errs.add(v.at, "%s config should be an array of strings", path)
+		return nil
+	}
+	return d.list(&value{kind: kList, at: v.at, items: flatten(v, 0)}, path)
+}
+
+// text reads a string.
 func (d *decoder) text(v *value, path string) string {
 	if v == nil || v.kind == kNull {
 		return ""
 	}
-	if !v.scalar() || v.kind == kBool {
+	if v.kind != kText {
 		d.errs.add(v.at, "%s should be a string", path)
 		return ""
 	}
@@ -113,7 +132,7 @@ func (d *decoder) oneOf(v *value, path string, words []string) string {
 }
 
 func (d *decoder) duration(v *value, path string) int {
-	if n, ok := seconds(v.text); ok && v.scalar() && n <= 31*86400 {
+	if n, ok := seconds(v.text); ok && v.kind == kText && n <= 31*86400 {
 		return n
 	}
 	d.errs.add(v.at, "%s should be a duration", path)
@@ -152,6 +171,19 @@ func (d *decoder) script(v *value, path string) []string {
 	return lines
 }
 
+// simple reads a hash of variables whose values are text.
+func (d *decoder) simple(v *value, path string) []Variable {
+	if v != nil && v.kind == kMap {
+		for _, f := range v.fields {
+			if f.val.kind == kMap {
+				d.errs.add(f.at, "%s config should be a hash of key value pairs, value can be an array", path)
+				return nil
+			}
+		}
+	}
+	return d.variables(v, path, false)
+}
+
 // variables reads a hash of variables. Descriptions and options belong to the
 // pipeline's own.
 func (d *decoder) variables(v *value, path string, described bool) []Variable {
@@ -175,11 +207,15 @@ func (d *decoder) variables(v *value, path string, described bool) []Variable {
 			if e := present(val, "expand"); e != nil {
 				one.Raw = !d.boolean(e, path+":"+f.key+" expand")
 			}
+			options := d.list(val.get("options"), path+":"+f.key+" options")
 			if val = val.get("value"); val == nil {
 				if !described {
 					d.errs.add(f.val.at, "%s:%s value can't be blank", path, f.key)
 				}
 				val = &value{kind: kText, at: f.val.at}
+			}
+			if f.val.has("options") && !slices.Contains(options, val.text) {
+				d.errs.add(f.val.at, "%s:%s config value must be present in options", path, f.key)
 			}
 		}
 		switch val.kind {
@@ -216,8 +252,8 @@ func (d *decoder) image(v *value, path string, service bool) Image {
 	i := Image{
 		Name:       d.text(v.get("name"), path+" name"),
 		Alias:      d.text(v.get("alias"), path+" alias"),
-		Entrypoint: d.strings(v.get("entrypoint"), path+" entrypoint"),
-		Command:    d.strings(v.get("command"), path+" command"),
+		Entrypoint: d.list(v.get("entrypoint"), path+" entrypoint"),
+		Command:    d.list(v.get("command"), path+" command"),
 		Variables:  d.variables(v.get("variables"), path+":variables", false),
 	}
 	if i.Name == "" {
@@ -225,6 +261,9 @@ func (d *decoder) image(v *value, path string, service bool) Image {
 	}
 	if p := present(v, "pull_policy"); p != nil {
 		i.PullPolicy = d.strings(p, path+" pull policy")
+		if i.PullPolicy != nil && len(i.PullPolicy) == 0 {
+			d.errs.add(p.at, "%s:pull_policy config can't be blank", path)
+		}
 		for _, one := range i.PullPolicy {
 			if !slices.Contains([]string{"always", "never", "if-not-present"}, one) {
 				d.errs.add(p.at, "%s config should be one of: always, never, if-not-present", path+":pull_policy")
@@ -235,6 +274,11 @@ func (d *decoder) image(v *value, path string, service bool) Image {
 		d.known(k, path+":docker", []string{"platform", "user"})
 		i.Platform = d.text(k.get("platform"), path+":docker platform")
 		i.User = d.text(k.get("user"), path+":docker user")
+		for _, key := range []string{"platform", "user"} {
+			if u, ok := k.get(key).str(); ok && u == "" {
+				d.errs.add(k.get(key).at, "%s:docker %s can't be blank", path, key)
+			}
+		}
 	}
 	for _, key := range []string{"kubernetes", "ports"} {
 		if v.has(key) {
@@ -266,8 +310,8 @@ func (d *decoder) artifacts(v *value, path string) *Artifacts {
 	d.known(v, path, artifactKeys)
 	a := &Artifacts{
 		Name:    d.text(v.get("name"), path+" name"),
-		Paths:   d.strings(v.get("paths"), path+":paths"),
-		Exclude: d.strings(v.get("exclude"), path+":exclude"),
+		Paths:   d.list(v.get("paths"), path+":paths"),
+		Exclude: d.list(v.get("exclude"), path+":exclude"),
 		When:    d.oneOf(v.get("when"), path+" when", []string{"on_success", "on_failure", "always"}),
 	}
 	if u := present(v, "untracked"); u != nil {
@@ -279,6 +323,13 @@ func (d *decoder) artifacts(v *value, path string) *Artifacts {
 			d.errs.add(e.at, "%s expire in should be a duration", path)
 		}
 	}
+	if public := present(v, "public"); public != nil {
+		d.boolean(public, path+" public")
+		if v.has("access") {
+			d.errs.add(v.get("access").at, "%s config these keys cannot be used together: public, access", path)
+		}
+	}
+	d.oneOf(v.get("access"), path+" access", []string{"none", "developer", "all"})
 	for _, key := range []string{"expose_as", "public", "access"} {
 		if v.has(key) {
 			d.ignored(path + ":" + key)
@@ -306,7 +357,15 @@ func (d *decoder) reports(v *value, path string, a *Artifacts) {
 	a.Reports = map[string][]string{}
 	for _, f := range v.fields {
 		files := f.val
-		if f.key == "coverage_report" && files.kind == kMap {
+		if f.key == "coverage_report" {
+			if files.kind != kMap {
+				d.errs.add(files.at, "%s:coverage_report config should be a hash", path)
+				continue
+			}
+			d.known(files, path+":coverage_report", []string{"coverage_format", "path"})
+			if d.oneOf(files.get("coverage_format"), path+":coverage_report coverage format", []string{"cobertura", "jacoco"}) == "" || d.text(files.get("path"), path+":coverage_report path") == "" {
+				d.errs.add(files.at, "%s:coverage_report config needs coverage_format and path", path)
+			}
 			files = files.get("path")
 		}
 		a.Reports[f.key] = d.strings(files, path+" "+f.key)
@@ -342,13 +401,20 @@ func (d *decoder) cache(v *value, path string) Cache {
 	d.known(v, path, cacheKeys)
 	c := Cache{
 		Key:      "default",
-		Paths:    d.strings(v.get("paths"), path+":paths"),
+		Paths:    d.list(v.get("paths"), path+":paths"),
 		Policy:   "pull-push",
 		When:     "on_success",
-		Fallback: d.strings(v.get("fallback_keys"), path+":fallback_keys"),
+		Fallback: d.list(v.get("fallback_keys"), path+":fallback_keys"),
+	}
+	if len(c.Fallback) > 5 {
+		d.errs.add(v.get("fallback_keys").at, "%s:fallback_keys config has too many items (maximum is 5)", path)
 	}
 	if u := present(v, "untracked"); u != nil {
 		c.Untracked = d.boolean(u, path+" untracked")
+	}
+	if u := present(v, "unprotect"); u != nil {
+		d.boolean(u, path+" unprotect")
+		d.ignored(path + ":unprotect")
 	}
 	if w := d.oneOf(v.get("when"), path+" when", []string{"on_success", "on_failure", "always"}); w != "" {
 		c.When = w
@@ -362,7 +428,10 @@ func (d *decoder) cache(v *value, path string) Cache {
 	case k == nil:
 	case k.kind == kMap:
 		d.known(k, path+":key", []string{"files", "files_commits", "prefix"})
-		c.KeyFiles = d.strings(k.get("files"), path+":key:files")
+		c.KeyFiles = d.list(k.get("files"), path+":key:files")
+		if k.has("files_commits") {
+			d.ignored(path + ":key:files_commits")
+		}
 		if len(c.KeyFiles) > 2 {
 			d.errs.add(k.at, "%s:key:files config has too many items (maximum is 2)", path)
 		}

@@ -30,6 +30,25 @@ func Expand(text string, get func(name string) (string, bool)) string {
 	})
 }
 
+var fullReference = regexp.MustCompile(`\$\$|\$[A-Za-z_][A-Za-z0-9_]*|\$\{[A-Za-z_][A-Za-z0-9_]*\}|%[A-Za-z_][A-Za-z0-9_]*%`)
+
+// ExpandFully is Expand for what the forge itself uses: unknown names become
+// empty, and %NAME% is expanded, too.
+func ExpandFully(text string, get func(name string) (string, bool)) string {
+	grown := 0
+	return fullReference.ReplaceAllStringFunc(text, func(ref string) string {
+		if ref == "$$" {
+			return ref
+		}
+		v, _ := get(strings.Trim(ref, "${}%"))
+		if grown+len(v) > maxExpanded {
+			return ref
+		}
+		grown += len(v)
+		return v
+	})
+}
+
 // ExpandAll expands variables in the values of variables. Those that are Raw,
 // and those that in the end would hold themselves, stay as they are. A later
 // variable of the same name covers the earlier one.

@@ -18,29 +18,54 @@ const (
 // lookup gives a variable's value, and whether it is defined.
 type lookup func(name string) (string, bool)
 
-// operand is the value of a part of an expression: a string or null.
+// operand is the value of a part of an expression, as Ruby has it: null, true
+// or false, or text.
 type operand struct {
-	text    string
-	defined bool
-	regex   *regexp.Regexp
+	kind operandKind
+	text string
+	re   *regexp.Regexp // of a pattern
 }
 
-// truthy holds for true, and for a string that is not empty.
-func (o operand) truthy() bool { return o.defined && o.text != "" }
+type operandKind int
 
-var yes, no = operand{text: "true", defined: true}, operand{}
+const (
+	isNull operandKind = iota
+	isFalse
+	isTrue
+	isText
+)
+
+// holds reports whether o ends an || and lets && go on: text does, also when it
+// is empty.
+func (o operand) holds() bool { return o.kind == isTrue || o.kind == isText }
+
+// truthy reports whether a whole expression of this value is met: blank text is not.
+func (o operand) truthy() bool {
+	return o.kind == isTrue || o.kind == isText && strings.TrimSpace(o.text) != ""
+}
+
+// string is o as text: that of null is empty.
+func (o operand) string() string {
+	switch o.kind {
+	case isTrue:
+		return "true"
+	case isFalse:
+		return "false"
+	}
+	return o.text
+}
 
 func truth(b bool) operand {
 	if b {
-		return yes
+		return operand{kind: isTrue}
 	}
-	return no
+	return operand{kind: isFalse}
 }
 
 type expr func(lookup) operand
 
 type token struct {
-	kind string // variable, string, regex, null, true, false, or the operator itself
+	kind string // variable, string, regex, null, or the operator itself
 	text string
 	re   *regexp.Regexp
 }
@@ -64,11 +89,13 @@ func parseExpr(text string) (expr, error) {
 
 var (
 	spaces       = regexp.MustCompile(`^\s+`)
-	variableName = regexp.MustCompile(`^\$[A-Za-z_][A-Za-z0-9_]*`)
-	stringText   = regexp.MustCompile(`^("[^"]*"|'[^']*')`)
-	regexText    = regexp.MustCompile(`^/((?:[^/\\\n]|\\.)+)/([ismU]*)`)
-	wordText     = regexp.MustCompile(`^(null|true|false)\b`)
-	operatorText = regexp.MustCompile(`^(==|!=|=~|!~|&&|\|\||!|\(|\))`)
+	variableName = regexp.MustCompile(`^\$\w+`)
+	stringText   = regexp.MustCompile(`^("[^"\n]*"|'[^'\n]*')`)
+	// Two characters at least, as GitLab has it.
+	regexText    = regexp.MustCompile(`^/(?:[^/]|\\/)+[^\\]/[ismU]*`)
+	operatorText = regexp.MustCompile(`^(==|!=|=~|!~|&&|\|\||\(|\))`)
+	// patternText is a whole text that is a pattern; slashes in it need no escape.
+	patternText = regexp.MustCompile(`^/(.*)/([ismU]*)$`)
 )
 
 func tokenize(text string) ([]token, error) {
@@ -95,8 +122,8 @@ func tokenize(text string) ([]token, error) {
 				return nil, fmt.Errorf("%w: %w", errExpression, err)
 			}
 			t = token{kind: "regex", text: m, re: re}
-		} else if m := wordText.FindString(text); m != "" {
-			t = token{kind: m, text: m}
+		} else if strings.HasPrefix(text, "null") {
+			t = token{kind: "null", text: "null"}
 		} else if m := operatorText.FindString(text); m != "" {
 			t = token{kind: m, text: m}
 		} else if strings.HasPrefix(text, "${") || strings.HasPrefix(text, "%") {
@@ -119,11 +146,11 @@ func cut(text string, n int) string {
 
 // compile reads /pattern/flags.
 func compile(text string) (*regexp.Regexp, error) {
-	m := regexText.FindStringSubmatch(text)
-	if m == nil || m[0] != text {
+	m := patternText.FindStringSubmatch(text)
+	if m == nil {
 		return nil, fmt.Errorf("%s is no /regular expression/", cut(text, 40))
 	}
-	pattern := strings.ReplaceAll(m[1], `\/`, `/`)
+	pattern := m[1]
 	// Go's s is Ruby's m; the other letters mean the same.
 	if m[2] != "" {
 		pattern = "(?" + m[2] + ")" + pattern
@@ -162,7 +189,7 @@ func (p *exprParser) or() (expr, error) {
 		if right, err = p.and(); err == nil {
 			l := left
 			left = func(v lookup) operand {
-				if o := l(v); o.truthy() {
+				if o := l(v); o.holds() {
 					return o
 				}
 				return right(v)
@@ -182,8 +209,8 @@ func (p *exprParser) and() (expr, error) {
 		if right, err = p.comparison(); err == nil {
 			l := left
 			left = func(v lookup) operand {
-				if o := l(v); !o.truthy() {
-					return no
+				if o := l(v); !o.holds() {
+					return o
 				}
 				return right(v)
 			}
@@ -212,44 +239,48 @@ func compare(op string, left, right expr) expr {
 		l, r := left(v), right(v)
 		switch op {
 		case "==":
-			return truth(l.defined == r.defined && l.text == r.text)
+			return truth(l.kind == r.kind && l.text == r.text)
 		case "!=":
-			return truth(l.defined != r.defined || l.text != r.text)
+			return truth(l.kind != r.kind || l.text != r.text)
 		}
-		matched := false
-		if l.defined {
-			re := r.regex
-			if re == nil && r.defined {
-				// A variable may hold the pattern; anything else there
-				// matches nothing.
-				if c, err := compile(r.text); err == nil {
-					re = c
-				}
-			}
-			matched = re != nil && re.MatchString(l.text)
-		}
-		return truth(matched == (op == "=~"))
+		return truth(matches(l.string(), r) == (op == "=~"))
 	}
 }
 
+// matches reports whether text matches a pattern. A variable or a string may
+// hold one; where it holds something else, text has to be a part of that.
+func matches(text string, pattern operand) bool {
+	switch {
+	case pattern.re != nil:
+		return pattern.re.MatchString(text)
+	case !pattern.holds():
+		return false
+	}
+	if re, err := compile(pattern.string()); err == nil {
+		return re.MatchString(text)
+	}
+	return strings.Contains(pattern.string(), text)
+}
+
 func (p *exprParser) primary() (expr, error) {
-	t, ok := p.accept("variable", "string", "regex", "null", "true", "false", "(", "!")
+	t, ok := p.accept("variable", "string", "regex", "null", "(")
 	if !ok {
 		return nil, errExpression
 	}
+	var o operand
 	switch t.kind {
 	case "variable":
 		name := t.text[1:]
 		return func(v lookup) operand {
-			s, ok := v(name)
-			return operand{text: s, defined: ok}
+			if s, ok := v(name); ok {
+				return operand{kind: isText, text: s}
+			}
+			return operand{}
 		}, nil
 	case "string":
-		o := operand{text: t.text[1 : len(t.text)-1], defined: true}
-		return func(lookup) operand { return o }, nil
+		o = operand{kind: isText, text: t.text[1 : len(t.text)-1]}
 	case "regex":
-		o := operand{text: t.text, defined: true, regex: t.re}
-		return func(lookup) operand { return o }, nil
+		o = operand{kind: isText, text: t.text, re: t.re}
 	case "(":
 		e, err := p.or()
 		if err != nil {
@@ -259,16 +290,6 @@ func (p *exprParser) primary() (expr, error) {
 			return nil, fmt.Errorf("%w: missing )", errExpression)
 		}
 		return e, nil
-	case "!":
-		e, err := p.primary()
-		if err != nil {
-			return nil, err
-		}
-		return func(v lookup) operand { return truth(!e(v).truthy()) }, nil
-	}
-	o := operand{text: t.kind, defined: t.kind != "null"}
-	if !o.defined {
-		o.text = ""
 	}
 	return func(lookup) operand { return o }, nil
 }

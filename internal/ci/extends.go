@@ -61,7 +61,7 @@ func (x *extender) job(name string) *value {
 		case !ok:
 			x.errs.add(b.at, "%s: extends config should be an array of strings or a string", jobPath(name))
 		case from == nil || from.kind != kMap:
-			x.errs.add(b.at, "%s: unknown keys in `extends` (%s)", name, base)
+			x.errs.undefined(b.at, "%s: unknown keys in `extends` (%s)", name, base)
 		case slices.Contains(x.open, base):
 			x.errs.add(b.at, "%s: circular dependency detected in `extends`", name)
 		case len(x.open) >= maxExtends:
@@ -123,7 +123,7 @@ func (x *dereferencer) resolve(v *value, depth int) *value {
 	case kReference:
 		target := x.find(v)
 		if target == nil {
-			x.errs.add(v.at, "%s could not be found", v)
+			x.errs.undefined(v.at, "%s could not be found", v)
 			return null
 		}
 		out = x.resolve(target, depth+1)

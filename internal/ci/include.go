@@ -1,6 +1,7 @@
 package ci
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -8,9 +9,36 @@ import (
 
 const maxIncludes = 150
 
+// Include names a file that another one includes.
+type Include struct {
+	// Kind is local, project, remote, template or component.
+	Kind string
+	// File is a path without a leading slash, an address, or the name of a
+	// template or component.
+	File string
+	// Project and Ref say where the file lies: of project and component, and of
+	// a local file that one of those includes. Empty: in the commit itself.
+	Project, Ref string
+}
+
+// ErrNotServed is what ParseOptions.Include returns for a file of a kind that
+// it does not serve.
+var ErrNotServed = errors.New("not served here")
+
+// String is the file as it is written.
+func (i Include) String() string {
+	switch i.Kind {
+	case "component":
+		return i.Project + "/" + i.File + "@" + i.Ref
+	case "project":
+		return i.Project + ":" + i.File
+	}
+	return i.File
+}
+
 // included lays root over what it includes, in order. The result has no
-// include key.
-func (l *loader) included(root *value) *value {
+// include key. From says where local files are.
+func (l *loader) included(root *value, from Include) *value {
 	inc := root.get("include")
 	own := newMap(root.at)
 	for _, f := range root.fields {
@@ -23,12 +51,13 @@ func (l *loader) included(root *value) *value {
 	}
 	entries := []*value{inc}
 	if inc.kind == kList {
-		entries = inc.items
+		entries = flatten(inc, 0)
 	}
 	base := newMap(root.at)
 	for _, e := range entries {
-		for _, name := range l.names(e) {
-			if v := l.include(name, e.at); v != nil {
+		files, inputs := l.names(e, from)
+		for _, file := range files {
+			if v := l.include(file, inputs, e.at); v != nil {
 				base = merge(base, v)
 			}
 		}
@@ -36,63 +65,116 @@ func (l *loader) included(root *value) *value {
 	return merge(base, own)
 }
 
-// names gives the files of one entry of include.
-func (l *loader) names(e *value) []string {
-	local, ok := e.str()
-	switch {
-	case ok && strings.Contains(local, "://"):
-		l.errs.add(e.at, "include:remote is not supported here: put `%s` into the repository and include it as local", local)
-		return nil
-	case ok:
-	case e.kind == kMap:
-		for _, f := range e.fields {
-			switch f.key {
-			case "local", "rules":
-			case "remote", "project", "template", "component", "artifact", "inputs", "file", "ref", "job":
-				l.errs.add(f.at, "include:%s is not supported here, only include:local is", f.key)
-				return nil
-			default:
-				l.errs.add(f.at, "include config contains unknown keys: %s", f.key)
-				return nil
-			}
+var includeKeys = []string{"local", "file", "remote", "project", "ref", "template", "component", "artifact", "job", "inputs", "rules", "integrity", "cache"}
+
+// names gives the files of one entry of include, and the inputs for them.
+func (l *loader) names(e *value, from Include) ([]Include, *value) {
+	if text, ok := e.str(); ok {
+		if text = l.expand(text); strings.Contains(text, "://") {
+			return []Include{{Kind: "remote", File: text}}, nil
 		}
-		if local, ok = e.get("local").str(); !ok {
-			l.errs.add(e.at, "include needs to match exactly one accessor!")
-			return nil
-		}
-		if !l.wanted(e.get("rules")) {
-			return nil
-		}
-	default:
+		return l.locals(text, from, e.at), nil
+	}
+	if e.kind != kMap {
 		l.errs.add(e.at, "include config should be a hash or a string")
+		return nil, nil
+	}
+	for _, f := range e.fields {
+		if !slices.Contains(includeKeys, f.key) {
+			l.errs.add(f.at, "include config contains unknown keys: %s", f.key)
+			return nil, nil
+		}
+	}
+	d := &decoder{errs: l.errs}
+	kinds := slices.DeleteFunc([]string{"local", "project", "remote", "template", "component", "artifact"}, func(k string) bool { return !e.has(k) })
+	if len(kinds) != 1 {
+		l.errs.add(e.at, "include needs to match exactly one accessor!")
+		return nil, nil
+	}
+	name := l.expand(d.text(e.get(kinds[0]), "include "+kinds[0]))
+	if !l.wanted(e.get("rules")) {
+		return nil, nil
+	}
+	inputs := present(e, "inputs")
+	if inputs != nil && inputs.kind != kMap {
+		l.errs.add(inputs.at, "include inputs should be a hash")
+		return nil, nil
+	}
+	switch kinds[0] {
+	case "local":
+		return l.locals(name, from, e.at), inputs
+	case "project":
+		var list []Include
+		for _, file := range d.strings(e.get("file"), "include file") {
+			list = append(list, Include{"project", strings.TrimPrefix(l.expand(file), "/"), name, l.expand(d.text(e.get("ref"), "include ref"))})
+		}
+		if list == nil {
+			l.errs.add(e.at, "include project needs file")
+		}
+		return list, inputs
+	case "component":
+		if c, ok := componentOf(name); ok {
+			return []Include{c}, inputs
+		}
+		l.errs.add(e.at, "Component '%s' - the address should be HOST/PROJECT/NAME@VERSION", name)
+		return nil, nil
+	case "artifact":
+		l.errs.add(e.get("artifact").at, "include:artifact is not supported here: it is for child pipelines")
+		return nil, nil
+	}
+	return []Include{{Kind: kinds[0], File: name}}, inputs
+}
+
+// componentOf reads HOST/PROJECT/NAME@VERSION.
+func componentOf(address string) (Include, bool) {
+	path, version, ok := strings.Cut(address, "@")
+	slash := strings.LastIndexByte(path, '/')
+	if !ok || version == "" || slash < 0 || !strings.Contains(path[:slash], "/") {
+		return Include{}, false
+	}
+	return Include{"component", path[slash+1:], path[:slash], version}, true
+}
+
+func (l *loader) expand(text string) string {
+	if l.options.Event == nil {
+		return text
+	}
+	return ExpandFully(text, l.options.Event.bare().written)
+}
+
+// locals are the files that a path or a pattern names.
+func (l *loader) locals(name string, from Include, at place) []Include {
+	name = strings.TrimPrefix(name, "/")
+	one := Include{"local", name, from.Project, from.Ref}
+	switch {
+	case from.Kind == "remote" || from.Kind == "template":
+		l.errs.add(at, "Local file `%s` does not exist!", name)
 		return nil
-	}
-	if l.options.Event != nil {
-		local = Expand(local, l.options.Event.lookup)
-	}
-	local = strings.TrimPrefix(local, "/")
-	if !strings.HasSuffix(local, ".yml") && !strings.HasSuffix(local, ".yaml") {
-		l.errs.add(e.at, "Included file `%s` does not have YAML extension!", local)
+	case !strings.HasSuffix(name, ".yml") && !strings.HasSuffix(name, ".yaml"):
+		l.errs.add(at, "Included file `%s` does not have YAML extension!", name)
 		return nil
+	case !strings.Contains(name, "*"):
+		return []Include{one}
 	}
-	if !strings.Contains(local, "*") {
-		return []string{local}
-	}
-	re, err := regexp.Compile(globPattern(local))
+	re, err := regexp.Compile(globPattern(name))
 	if err != nil {
-		l.errs.add(e.at, "include pattern `%s` cannot be read", local)
+		l.errs.add(at, "include pattern `%s` cannot be read", name)
 		return nil
 	}
-	var list []string
-	for _, f := range l.options.Files {
+	if from.Project != "" || l.options.Files == nil {
+		l.errs.add(at, "include pattern `%s`: the files of this project cannot be listed here", name)
+		return nil
+	}
+	var list []Include
+	for _, f := range slices.Sorted(slices.Values(l.options.Files())) {
 		if re.MatchString(f) {
-			list = append(list, f)
+			one.File = f
+			list = append(list, one)
 		}
 	}
 	if len(list) == 0 {
-		l.errs.add(e.at, "Local file `%s` does not exist!", local)
+		l.missing(at, "Local file `%s` does not exist!", name)
 	}
-	slices.Sort(list)
 	return list
 }
 
@@ -107,36 +189,54 @@ func (l *loader) wanted(v *value) bool {
 		l.warnings = append(l.warnings, "include:rules was not evaluated: every file is included")
 		return true
 	}
-	r, ok := decide(rules, l.options.Event, l.options.Event.lookup)
+	r, ok := decide(rules, l.options.Event, l.options.Event.bare())
 	return ok && r.when != "never"
 }
 
-func (l *loader) include(name string, at place) *value {
+// missing notes a file that is not there: what is left may lack what it had.
+func (l *loader) missing(at place, format string, args ...any) {
+	l.errs.incomplete = true
+	l.errs.add(at, format, args...)
+}
+
+func (l *loader) include(file Include, inputs *value, at place) *value {
 	if l.count++; l.count > maxIncludes {
 		if l.count == maxIncludes+1 {
-			l.errs.add(at, "Maximum of %d nested includes are allowed!", maxIncludes)
+			l.missing(at, "Maximum of %d nested includes are allowed!", maxIncludes)
 		}
 		return nil
 	}
-	if slices.Contains(l.open, name) {
-		l.errs.add(at, "include: `%s` includes itself", name)
+	if slices.Contains(l.open, file) {
+		l.errs.add(at, "include: `%s` includes itself", file)
 		return nil
 	}
-	if l.options.Include == nil {
-		l.errs.add(at, "Local file `%s` does not exist!", name)
+	err := ErrNotServed
+	var src []byte
+	if l.options.Include != nil {
+		src, err = l.options.Include(file)
+	}
+	switch {
+	case errors.Is(err, ErrNotServed) && file.Kind != "local":
+		l.missing(at, "include:%s is not served here: `%s` (the test or the caller can give it)", file.Kind, file)
+		return nil
+	case err != nil && file.Kind == "component":
+		l.missing(at, "Component '%s' - content not found", file)
+		return nil
+	case err != nil:
+		kind := map[string]string{"local": "Local", "project": "Project", "remote": "Remote", "template": "Template"}[file.Kind]
+		l.missing(at, "%s file `%s` does not exist!", kind, file.File)
 		return nil
 	}
-	src, err := l.options.Include(name)
-	if err != nil {
-		l.errs.add(at, "Local file `%s` does not exist!", name)
-		return nil
-	}
-	l.open = append(l.open, name)
+	l.open = append(l.open, file)
 	defer func() { l.open = l.open[:len(l.open)-1] }()
-	before := len(l.errs.list)
-	v := l.load(src, name)
-	if v == nil && len(l.errs.list) == before {
-		l.errs.add(at, "Local file `%s` is empty!", name)
+	before := l.errs.count()
+	name := file.File
+	if file.Kind != "local" || file.Project != "" {
+		name = file.String()
+	}
+	v := l.load(src, name, file, inputs)
+	if v == nil && l.errs.count() == before {
+		l.errs.add(at, "%s file `%s` is empty!", strings.ToUpper(file.Kind[:1])+file.Kind[1:], file.File)
 	}
 	return v
 }

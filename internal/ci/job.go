@@ -44,7 +44,7 @@ var (
 // only fail later, in the job.
 var unsupported = []string{"trigger", "run", "id_tokens", "secrets"}
 
-var unheeded = []string{"coverage", "release", "publish", "pages", "manual_confirmation", "hooks", "identity", "resource_group", "inputs", "dast_configuration"}
+var unheeded = []string{"coverage", "release", "publish", "pages", "manual_confirmation", "identity", "resource_group", "inputs", "dast_configuration"}
 
 // inherited looks a key up in the job, then in what it inherits.
 type inherited struct {
@@ -71,8 +71,13 @@ func (i inherited) get(key string) (v *value, path string) {
 	return nil, ""
 }
 
+const maxJobName = 255
+
 func (d *decoder) job(name string, at place, v, root *value) jobNode {
 	path := jobPath(name)
+	if len([]rune(name)) > maxJobName {
+		d.errs.add(at, "%s name is too long (maximum is %d characters)", path, maxJobName)
+	}
 	n := jobNode{name: name, at: at, job: Job{Name: name, Stage: "test"}}
 	d.known(v, path, jobKeys)
 	for _, key := range unsupported {
@@ -86,7 +91,7 @@ func (d *decoder) job(name string, at place, v, root *value) jobNode {
 		}
 	}
 	if present(v, "script") == nil && present(v, "trigger") == nil && present(v, "run") == nil {
-		d.errs.add(at, "jobs %s config should implement the script:, run:, or trigger: keyword", name)
+		d.errs.undefined(at, "jobs %s config should implement the script:, run:, or trigger: keyword", name)
 	}
 	var allowed func(string) bool
 	allowed, n.inheritVars = d.inherit(v.get("inherit"), path+":inherit")
@@ -101,15 +106,11 @@ func (d *decoder) job(name string, at place, v, root *value) jobNode {
 		n.needs, n.job.HasNeeds = d.needs(needs, path), true
 	}
 	if deps := present(v, "dependencies"); deps != nil {
-		n.job.Dependencies, n.job.HasDeps = d.strings(deps, path+" dependencies"), true
+		n.job.Dependencies, n.job.HasDeps = d.list(deps, path+" dependencies"), true
 	}
 	d.parallel(&n, v.get("parallel"), path+":parallel")
-	switch e := present(v, "environment"); {
-	case e == nil:
-	case e.kind == kMap:
-		n.job.Environment = d.text(e.get("name"), path+":environment name")
-	default:
-		n.job.Environment = d.text(e, path+":environment name")
+	if e := present(v, "environment"); e != nil {
+		d.environment(&n.job, e, path+":environment")
 	}
 	return n
 }
@@ -129,7 +130,7 @@ func (d *decoder) body(j *Job, in inherited) {
 	if v := present(in.own, "script"); v != nil {
 		own := d.script(v, in.path+":script")
 		j.Script = append(slices.Clip(j.Script), own...)
-		if own != nil && len(own) == 0 {
+		if own != nil && strings.Join(own, "") == "" {
 			d.errs.add(v.at, "%s:script config can't be blank", in.path)
 		}
 	}
@@ -143,7 +144,7 @@ func (d *decoder) body(j *Job, in inherited) {
 		j.Artifacts = d.artifacts(v, path)
 	}
 	if v, path := in.get("tags"); v != nil {
-		j.Tags = d.strings(v, path)
+		j.Tags = d.list(v, path)
 	}
 	if v, path := in.get("interruptible"); v != nil {
 		j.Interrupt = d.boolean(v, path+" config")
@@ -153,6 +154,9 @@ func (d *decoder) body(j *Job, in inherited) {
 	}
 	if v, path := in.get("retry"); v != nil {
 		d.retry(j, v, path)
+	}
+	if v, path := in.get("hooks"); v != nil {
+		d.hooks(j, v, path)
 	}
 }
 
@@ -166,7 +170,33 @@ func (d *decoder) retry(j *Job, v *value, path string) {
 		j.RetryMax = d.integer(m, path+" max", 0, 2)
 	}
 	j.RetryWhen = d.strings(v.get("when"), path+" when")
+	for _, reason := range j.RetryWhen {
+		if !slices.Contains(retryReasons, reason) {
+			d.errs.add(v.get("when").at, "%s when contains unknown values: %s", path, reason)
+		}
+	}
 	j.RetryExitCodes = d.exitCodes(v.get("exit_codes"), path+" exit codes")
+}
+
+// retryReasons are the reasons for which a job can be run again.
+var retryReasons = strings.Fields(`always unknown_failure script_failure api_failure stuck_or_timeout_failure runner_system_failure
+	runner_unsupported stale_schedule job_execution_timeout archived_failure unmet_prerequisites scheduler_failure
+	data_integrity_failure forward_deployment_failure user_blocked project_deleted insufficient_bridge_permissions
+	downstream_bridge_project_not_found invalid_bridge_trigger upstream_bridge_project_not_found insufficient_upstream_permissions
+	bridge_pipeline_is_child_pipeline downstream_pipeline_creation_failed secrets_provider_not_found
+	reached_max_descendant_pipelines_depth ip_restriction_failure reached_max_pipeline_hierarchy_size
+	reached_downstream_pipeline_trigger_rate_limit no_matching_runner trace_size_exceeded builds_disabled
+	environment_creation_failure deployment_rejected failed_outdated_deployment_job protected_environment_failure
+	runner_provisioning_timeout`)
+
+// hooks reads scripts that the runner runs at its own steps.
+func (d *decoder) hooks(j *Job, v *value, path string) {
+	if v.kind != kMap {
+		d.errs.add(v.at, "%s config should be a hash", path)
+		return
+	}
+	d.known(v, path, []string{"pre_get_sources_script"})
+	j.PreGetSources = d.script(v.get("pre_get_sources_script"), path+":pre_get_sources_script")
 }
 
 func (d *decoder) exitCodes(v *value, path string) []int {
@@ -194,7 +224,7 @@ func (d *decoder) inherit(v *value, path string) (defaults, variables func(strin
 		case f.kind == kBool:
 			return func(string) bool { return f.text == "true" }
 		default:
-			list := d.strings(f, path+":"+key)
+			list := d.list(f, path+":"+key)
 			return func(s string) bool { return slices.Contains(list, s) }
 		}
 	}
@@ -233,6 +263,9 @@ func (d *decoder) conditions(n *jobNode, v *value, path string) {
 	}
 	if r := v.get("rules"); r != nil && r.kind != kNull {
 		n.rules, n.hasRules = d.rules(r, path, ruleOfJob), true
+		if s := present(v, "start_in"); s != nil {
+			d.errs.add(s.at, "%s start in must be blank", path)
+		}
 		for _, key := range []string{"only", "except"} {
 			if f := present(v, key); f != nil {
 				d.errs.add(f.at, "%s config key may not be used with `rules`: %s", path, key)
@@ -250,7 +283,7 @@ func (d *decoder) conditions(n *jobNode, v *value, path string) {
 
 // needs reads the needs of a job or of a rule; path is the job's or the rule's.
 func (d *decoder) needs(v *value, path string) []need {
-	if v.kind != kList {
+	if v.kind != kList && v.kind != kMap {
 		d.errs.add(v.at, "%s:needs config can only be a hash or an array", path)
 		return nil
 	}
@@ -282,7 +315,14 @@ func (d *decoder) needs(v *value, path string) []need {
 		if o := present(i, "optional"); o != nil {
 			n.Optional = d.boolean(o, path+":needs:need optional")
 		}
-		if p := present(i, "parallel"); p != nil {
+		switch p := present(i, "parallel"); {
+		case p == nil:
+		case p.kind == kInt:
+			d.errs.add(p.at, "%s:needs:need parallel config cannot use \"parallel: <number>\".", path)
+		case p.kind != kMap || !p.has("matrix"):
+			d.errs.add(p.at, "%s:needs:need:parallel config should be a hash with matrix", path)
+		default:
+			d.known(p, path+":needs:need:parallel", []string{"matrix"})
 			n.matrix = d.matrix(p.get("matrix"), path+":needs:need:parallel")
 		}
 		list = append(list, n)

@@ -39,10 +39,7 @@ func (d *decoder) matrix(v *value, path string) [][]Variable {
 		}
 		combos := [][]Variable{nil}
 		for _, f := range hash.fields {
-			values := d.strings(f.val, path+":"+f.key)
-			if f.val.kind == kInt || f.val.kind == kFloat {
-				values = []string{f.val.text}
-			}
+			values := d.matrixValues(f.val, path+":"+f.key)
 			if len(combos)*len(values) > maxParallel {
 				d.errs.add(hash.at, "%s config generates too many jobs (maximum is %d)", path, maxParallel)
 				return nil
@@ -61,6 +58,24 @@ func (d *decoder) matrix(v *value, path string) [][]Variable {
 		}
 	}
 	return all
+}
+
+// matrixValues reads the values of one variable: text or whole numbers, one or
+// a list.
+func (d *decoder) matrixValues(v *value, path string) []string {
+	items := []*value{v}
+	if v.kind == kList {
+		items = v.items
+	}
+	var list []string
+	for _, i := range items {
+		if i.kind != kText && i.kind != kInt && i.kind != kFloat {
+			d.errs.add(i.at, "%s config should be an array of strings or numbers", path)
+			continue
+		}
+		list = append(list, i.text)
+	}
+	return list
 }
 
 // instance is one of the jobs that a parallel job becomes.
@@ -95,23 +110,4 @@ func matrixName(name string, vars []Variable) string {
 		values[i] = v.Value
 	}
 	return fmt.Sprintf("%s: [%s]", name, strings.Join(values, ", "))
-}
-
-// chosen tells whether one of the combinations names the instance.
-func (i instance) chosen(matrix [][]Variable) bool {
-	if matrix == nil {
-		return true
-	}
-	for _, combo := range matrix {
-		fits := true
-		for _, v := range combo {
-			if !slices.ContainsFunc(i.variables, func(w Variable) bool { return w.Key == v.Key && w.Value == v.Value }) {
-				fits = false
-			}
-		}
-		if fits {
-			return true
-		}
-	}
-	return false
 }

@@ -13,14 +13,17 @@ import (
 
 // ParseOptions says how a file is read.
 type ParseOptions struct {
-	// Include reads a file of the same commit by its path from the
-	// repository's root, without a leading slash; nil makes every include an
-	// error.
-	Include func(path string) ([]byte, error)
-	// Files are all paths of the commit, for includes with "*".
-	Files []string
-	// Event decides include:rules; without one, such files are taken.
+	// Include reads a file; nil makes every include an error, and ErrNotServed
+	// says that files of this kind cannot be had.
+	Include func(Include) ([]byte, error)
+	// Files gives all paths of the commit, for includes with "*". It is called
+	// when one is met.
+	Files func() []string
+	// Event decides include:rules and expands variables; without one, such
+	// files are taken and variables stay.
 	Event *Event
+	// Inputs are given for what the file declares in spec:inputs.
+	Inputs map[string]string
 }
 
 // Parse reads one file without includes. The file's name appears in messages
@@ -31,26 +34,32 @@ func Parse(src []byte, file string) (*Config, error) { return ParseWith(src, fil
 func ParseWith(src []byte, file string, o ParseOptions) (*Config, error) {
 	errs := &problems{}
 	l := &loader{options: o, errs: errs}
-	root := l.load(src, file)
+	root := l.load(src, file, Include{}, textMap(o.Inputs, file))
 	if root == nil {
 		if !errs.any() {
 			errs.add(place{file: file}, "Please provide content of .gitlab-ci.yml")
 		}
 		return nil, errs.err()
 	}
-	root = extend(root, errs)
-	if !errs.any() {
-		root = dereference(root, errs)
-	}
-	if errs.any() {
-		return nil, errs.err()
-	}
+	root = dereference(extend(root, errs), errs)
+	errs.incomplete = errs.any()
 	d := &decoder{errs: errs, warnings: l.warnings}
 	c := d.config(root, file)
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+func textMap(m map[string]string, file string) *value {
+	if m == nil {
+		return nil
+	}
+	out := newMap(place{file: file})
+	for k, v := range m {
+		out.set(field{k, out.at, &value{kind: kText, text: v, at: out.at, size: 1}})
+	}
+	return out
 }
 
 // loader reads a file and what it includes.
@@ -60,12 +69,12 @@ type loader struct {
 	warnings []string
 	count    int
 	size     int
-	open     []string
+	open     []Include
 }
 
 // load gives a file with its includes merged below it; nil for an empty file
-// or one that cannot be read.
-func (l *loader) load(src []byte, file string) *value {
+// or one that cannot be read. From is how it was included.
+func (l *loader) load(src []byte, file string, from Include, inputs *value) *value {
 	if len(src) > maxSource {
 		l.errs.add(place{file: file}, "the file has %d bytes, more than %d", len(src), maxSource)
 		return nil
@@ -77,9 +86,15 @@ func (l *loader) load(src []byte, file string) *value {
 		return nil
 	}
 	r := &reader{file: file, errs: l.errs, done: map[*yaml.Node]*value{}, open: map[*yaml.Node]bool{}}
-	if len(docs) > 1 {
-		r.header(docs[0])
+	if l.options.Event != nil {
+		r.expand = l.options.Event.bare().written
+	}
+	switch {
+	case len(docs) > 1:
+		r.header(docs[0], inputs)
 		docs = docs[1:]
+	case inputs != nil && len(inputs.fields) > 0:
+		l.errs.add(inputs.at, "Given inputs not defined in the `spec` section of the included configuration file")
 	}
 	if len(docs) == 0 {
 		return nil
@@ -96,7 +111,7 @@ func (l *loader) load(src []byte, file string) *value {
 		l.errs.add(v.at, "too large: more than %d values with what is included", maxNodes)
 		return nil
 	}
-	return l.included(v)
+	return l.included(v, from)
 }
 
 // documents splits a stream; trailing empty ones do not count.
@@ -125,45 +140,4 @@ func yamlPlace(err error) (line int, text string) {
 		line = n
 	}
 	return max(line, 1), strings.TrimPrefix(err.Error(), m[0])
-}
-
-// header reads the document that declares inputs. The forge gives none, so
-// their defaults count.
-func (r *reader) header(n *yaml.Node) {
-	v := r.read(n, 0)
-	r.inputs = map[string]string{}
-	spec := v.get("spec")
-	if spec == nil {
-		r.errs.add(v.at, "of two documents, the first should be a header with spec:")
-		return
-	}
-	inputs := spec.get("inputs")
-	if inputs == nil || inputs.kind != kMap {
-		return
-	}
-	for _, f := range inputs.fields {
-		d := f.val.get("default")
-		if !d.scalar() {
-			r.errs.add(f.at, "`%s` input: required value has not been provided", f.key)
-			continue
-		}
-		r.inputs[f.key] = d.text
-	}
-}
-
-var inputText = regexp.MustCompile(`\$\[\[\s*inputs\.([A-Za-z0-9_-]+)\s*\]\]`)
-
-// interpolate puts inputs into a scalar of a file that has a header.
-func (r *reader) interpolate(n *yaml.Node) string {
-	if r.inputs == nil || !strings.Contains(n.Value, "$[[") {
-		return n.Value
-	}
-	return inputText.ReplaceAllStringFunc(n.Value, func(ref string) string {
-		name := inputText.FindStringSubmatch(ref)[1]
-		text, ok := r.inputs[name]
-		if !ok {
-			r.errs.add(r.at(n), "unknown interpolation key: `%s`", name)
-		}
-		return text
-	})
 }

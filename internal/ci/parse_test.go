@@ -29,7 +29,7 @@ func TestProblems(t *testing.T) {
 		{"need twice", "a:\n  script: x\n  needs: [b, b]\nb: {script: x}\n", ".gitlab-ci.yml:3:14: a has the following needs duplicated: b."},
 		{"dependency", "a: {script: x, dependencies: [b]}\n", ".gitlab-ci.yml:1:1: a job: undefined dependency: b"},
 		{"later dependency", "a: {script: x, dependencies: [b]}\nb: {script: x, stage: deploy}\n", ".gitlab-ci.yml:1:1: a job: dependency b is not defined in current or prior stages"},
-		{"dependency outside needs", "a: {script: x, stage: deploy, needs: [], dependencies: [b]}\nb: {script: x}\n", ".gitlab-ci.yml:1:1: a job: dependencies the b should be part of needs"},
+		{"dependency outside needs", "a: {script: x, stage: deploy, needs: [c], dependencies: [b]}\nb: {script: x}\nc: {script: x}\n", ".gitlab-ci.yml:1:1: a job: dependencies the b should be part of needs"},
 		{"circle", "a: {script: x, needs: [b]}\nb: {script: x, needs: [a]}\n", ".gitlab-ci.yml:2:24: The pipeline has circular dependencies: b needs a"},
 		{"reference", "a:\n  script: !reference [\"a\", \"b\"]\n", ".gitlab-ci.yml:2:11: !reference [\"a\", \"b\"] could not be found"},
 		{"circular reference", ".a: {x: !reference [.b, y]}\n.b: {y: !reference [.a, x]}\nc: {script: x}\n", ".gitlab-ci.yml:1:9: !reference [\".b\", \"y\"] is part of a circular chain"},
@@ -53,7 +53,7 @@ func TestProblems(t *testing.T) {
 		{"trigger", "x: {trigger: g/p}\n", ".gitlab-ci.yml:1:14: jobs:x:trigger is not supported by the embedded forge"},
 		{"missing include", "include: a.yml\nx: {script: y}\n", ".gitlab-ci.yml:1:10: Local file `a.yml` does not exist!"},
 		{"include without extension", "include: a\nx: {script: y}\n", ".gitlab-ci.yml:1:10: Included file `a` does not have YAML extension!"},
-		{"remote include", "include: [{remote: 'https://x/y.yml'}]\nx: {script: y}\n", ".gitlab-ci.yml:1:12: include:remote is not supported here, only include:local is"},
+		{"remote include", "include: [{remote: 'https://x/y.yml'}]\nx: {script: y}\n", ".gitlab-ci.yml:1:11: include:remote is not served here: `https://x/y.yml` (the test or the caller can give it)"},
 		{"anchor in itself", "x: &a {script: *a}\n", ".gitlab-ci.yml:1:4: the anchor a contains itself"},
 		{"global and default", "image: a\ndefault: {image: b}\nx: {script: y}\n", ".gitlab-ci.yml:1:8: image is defined in top-level and `default:` entry"},
 		{"default key", "default: {script: b}\nx: {script: y}\n", ".gitlab-ci.yml:1:11: default config contains unknown keys: script"},
@@ -168,7 +168,7 @@ a:
   after_script: [bye]
   services:
     - db:1
-    - {name: "mq:2", alias: "mq q", entrypoint: [e], command: c, variables: {V: 1}, pull_policy: [never, always], docker: {user: u, platform: p}}
+    - {name: "mq:2", alias: "mq q", entrypoint: [e], command: [c], variables: {V: 1}, pull_policy: [never, always], docker: {user: u, platform: p}}
   artifacts:
     name: n
     paths: [out/]
@@ -212,7 +212,7 @@ c:
 			{Key: "k", Untracked: true, Policy: "pull-push", When: "on_success"},
 		},
 		RetryMax: 2, RetryWhen: []string{"runner_system_failure"}, RetryExitCodes: []int{7}, TimeoutSecs: 12600, Interrupt: true,
-		Environment: "review/main", Tags: []string{"docker", "x"}, Variables: []Variable{{Key: "TAG", Value: "docker"}}, AllowExitCodes: []int{3, 4},
+		Environment: &Environment{Name: "review/main", URL: "u", Action: "start"}, Tags: []string{"docker", "x"}, Variables: []Variable{{Key: "TAG", Value: "docker"}}, AllowExitCodes: []int{3, 4},
 	}, {
 		Name: "b", Stage: "two", When: "delayed", StartInSecs: 1800, AllowFailure: true, Script: []string{"y"}, Dependencies: []string{"a"}, HasDeps: true,
 	}, {
@@ -241,7 +241,8 @@ variables:
   WORD: yes please
   EMPTY:
   TEXT: "yes"
-  DATE: 2020-01-02
+  DATE: "2020-01-02"
+  BINARY: 0b101
   BLOCK: |
     on
   EMOJI: 😀
@@ -252,7 +253,7 @@ a: {script: x}
 		got[v.Key] = v.Value
 	}
 	want := map[string]string{
-		"INT": "10", "OCTAL": "511", "UNDER": "1000", "CLOCK": "90", "HEX": "31", "FLOAT": "1.1", "VERSION": "1.10.2", "QUOTED": "0777",
+		"INT": "10", "OCTAL": "511", "UNDER": "1000", "CLOCK": "90", "HEX": "31", "BINARY": "5", "FLOAT": "1.1", "VERSION": "1.10.2", "QUOTED": "0777",
 		"WORD": "yes please", "EMPTY": "", "TEXT": "yes", "DATE": "2020-01-02", "BLOCK": "on\n", "EMOJI": "😀",
 	}
 	if d := cmp.Diff(want, got); d != "" {
@@ -266,29 +267,47 @@ a: {script: x}
 func TestIncludes(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{
-		"ci/a.yml":      "include: {local: /ci/deep.yaml}\n.x: {script: [from a]}\nshared: {script: a, image: a}\n",
-		"ci/deep.yaml":  ".d: &d {stage: build}\ndeep: {<<: *d, script: d}\n",
-		"ci/t/one.yml":  "one: {script: x}\n",
-		"ci/t/two.yml":  "two: {script: x}\n",
-		"ci/never.yml":  "never: {script: x}\n",
-		"ci/inputs.yml": "spec:\n  inputs:\n    job: {default: made}\n---\n\"$[[ inputs.job ]]\": {script: 'echo $[[ inputs.job ]]'}\n",
-		"ci/empty.yml":  "# nothing\n",
-		"ci/self.yml":   "include: ci/self.yml\n",
+		"ci/a.yml":                      "include: {local: /ci/deep.yaml}\n.x: {script: [from a]}\nshared: {script: a, image: a}\n",
+		"ci/deep.yaml":                  ".d: &d {stage: build}\ndeep: {<<: *d, script: d}\n",
+		"ci/t/one.yml":                  "one: {script: x}\n",
+		"ci/t/two.yml":                  "two: {script: x}\n",
+		"ci/never.yml":                  "never: {script: x}\n",
+		"ci/inputs.yml":                 "spec:\n  inputs:\n    job: {default: made}\n---\n\"$[[ inputs.job ]]\": {script: 'echo $[[ inputs.job ]]'}\n",
+		"ci/empty.yml":                  "# nothing\n",
+		"ci/self.yml":                   "include: ci/self.yml\n",
+		"ci/main.yml":                   "of_branch: {script: x}\n",
+		"project org/lib:build.yml":     "include: {local: more.yml}\nlib: {script: x}\n",
+		"org/lib more.yml":              "more: {script: x}\n",
+		"template Jobs/X.gitlab-ci.yml": "templated: {script: x}\n",
+		"component forge.example/org/lib/scan@1.0": "spec:\n  inputs:\n    stage: {default: test}\n    times: {type: number}\n---\nscan: {stage: \"$[[ inputs.stage ]]\", script: x, parallel: \"$[[ inputs.times ]]\"}\n",
 	}
-	read := func(path string) ([]byte, error) {
-		if text, ok := files[path]; ok {
+	read := func(i Include) ([]byte, error) {
+		name := i.File
+		if i.Kind != "local" {
+			name = i.Kind + " " + i.String()
+		} else if i.Project != "" {
+			name = i.Project + " " + name
+		}
+		if text, ok := files[name]; ok {
 			return []byte(text), nil
+		}
+		if i.Kind == "remote" {
+			return nil, ErrNotServed
 		}
 		return nil, fs.ErrNotExist
 	}
 	e := push("main")
-	o := ParseOptions{Include: read, Files: []string{"ci/t/one.yml", "ci/t/two.yml", "ci/t/x/three.yml"}, Event: &e}
+	o := ParseOptions{Include: read, Files: func() []string { return []string{"ci/t/two.yml", "ci/t/one.yml", "ci/t/x/three.yml"} }, Event: &e}
 	c, err := ParseWith([]byte(`
 include:
   - ci/a.yml
   - local: ci/t/*.yml
   - {local: ci/never.yml, rules: [{if: $CI_COMMIT_BRANCH == "other"}]}
   - ci/inputs.yml
+  - {local: ci/$CI_COMMIT_BRANCH.yml}
+  - {project: org/lib, file: [/build.yml], ref: v1}
+  - template: Jobs/X.gitlab-ci.yml
+  - {component: forge.example/org/lib/scan@1.0, inputs: {times: 2}}
 shared: {script: own}
 uses: {script: [!reference [.x, script]]}
 `), "main.yml", o)
@@ -299,20 +318,25 @@ uses: {script: [!reference [.x, script]]}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := jobNames(p), "deep shared one two made uses"; got != want {
+	if got, want := jobNames(p), "deep shared one two made of_branch more lib templated scan 1/2 scan 2/2 uses"; got != want {
 		t.Errorf("jobs %q, want %q", got, want)
 	}
 	if j := p.Jobs[1]; j.Image == nil || j.Image.Name != "a" || j.Script[0] != "own" {
 		t.Errorf("shared is %+v", j)
 	}
-	if j := p.Jobs[5]; j.Script[0] != "from a" {
+	if j := p.Jobs[11]; j.Script[0] != "from a" {
 		t.Errorf("uses is %+v", j)
 	}
 	for src, want := range map[string]string{
-		"include: ci/none.yml":  "main.yml:1:10: Local file `ci/none.yml` does not exist!",
-		"include: ci/empty.yml": "main.yml:1:10: Local file `ci/empty.yml` is empty!",
-		"include: ci/self.yml":  "ci/self.yml:1:10: include: `ci/self.yml` includes itself",
-		"include: x/*.yml":      "main.yml:1:10: Local file `x/*.yml` does not exist!",
+		"include: ci/none.yml":                       "main.yml:1:10: Local file `ci/none.yml` does not exist!",
+		"include: ci/empty.yml":                      "main.yml:1:10: Local file `ci/empty.yml` is empty!",
+		"include: ci/self.yml":                       "ci/self.yml:1:10: include: `ci/self.yml` includes itself",
+		"include: x/*.yml":                           "main.yml:1:10: Local file `x/*.yml` does not exist!",
+		"include: https://example.org/x.yml":         "main.yml:1:10: include:remote is not served here: `https://example.org/x.yml` (the test or the caller can give it)",
+		"include: {template: None.yml}":              "main.yml:1:10: Template file `None.yml` does not exist!",
+		"include: {component: a@1}":                  "main.yml:1:10: Component 'a@1' - the address should be HOST/PROJECT/NAME@VERSION",
+		"include: {local: a.yml, template: b}":       "main.yml:1:10: include needs to match exactly one accessor!",
+		"include: {local: ci/a.yml, inputs: {x: 1}}": "main.yml:1:36: Given inputs not defined in the `spec` section of the included configuration file",
 	} {
 		_, err := ParseWith([]byte(src+"\na: {script: x}\n"), "main.yml", o)
 		if err == nil || err.Error() != want {
@@ -377,7 +401,7 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
-		include := func(string) ([]byte, error) { return src, nil }
+		include := func(Include) ([]byte, error) { return src, nil }
 		c, err := ParseWith(src, "f", ParseOptions{Include: include})
 		if (c == nil) == (err == nil) {
 			t.Fatalf("%v and %v", c, err)
@@ -386,7 +410,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		e := push("main")
-		e.Changed, e.Exists = []string{"a/b.c"}, []string{"a/b.c"}
+		e.Changed, e.Files = []string{"a/b.c"}, func() []string { return []string{"a/b.c"} }
 		p, err := c.Pipeline(e)
 		if (p == nil) == (err == nil) {
 			t.Fatalf("%v and %v", p, err)

@@ -10,11 +10,20 @@ import (
 // ErrNoPipeline is what Pipeline returns when rules leave nothing to run.
 var ErrNoPipeline = errors.New("no jobs for this event")
 
-// lookup knows what the event brings.
-func (e *Event) lookup(name string) (string, bool) {
-	v, ok := e.Variables[name]
-	return v, ok
+// files are all paths of the commit.
+func (e *Event) files() []string {
+	if e.Files == nil {
+		return nil
+	}
+	return e.Files()
 }
+
+// scope is what variables are at some point: as they were written, which
+// conditions see, and expanded.
+type scope struct{ written, expanded lookup }
+
+// bare is what the event brings by itself.
+func (e *Event) bare() scope { return e.scope() }
 
 // predefined tells the variables that a file may override from those that a
 // project, group or user set and that win over the file's.
@@ -24,7 +33,7 @@ func predefined(name string) bool {
 
 // scope lays the file's variables between the predefined ones and those that
 // were set for the event, and expands them. Later lists cover earlier ones.
-func (e *Event) scope(lists ...[]Variable) lookup {
+func (e *Event) scope(lists ...[]Variable) scope {
 	var all []Variable
 	add := func(wanted bool) {
 		for _, name := range slices.Sorted(maps.Keys(e.Variables)) {
@@ -38,8 +47,12 @@ func (e *Event) scope(lists ...[]Variable) lookup {
 		all = append(all, l...)
 	}
 	add(false)
-	known := map[string]string{}
-	for _, v := range ExpandAll(all) {
+	return scope{lookupIn(all), lookupIn(ExpandAll(all))}
+}
+
+func lookupIn(list []Variable) lookup {
+	known := make(map[string]string, len(list))
+	for _, v := range list {
 		known[v.Key] = v.Value
 	}
 	return func(name string) (string, bool) {
@@ -69,17 +82,23 @@ func overlay(base, over []Variable) []Variable {
 	return out
 }
 
+// maxNeeds counts what parallel jobs become.
+const maxNeeds = 50
+
 // Pipeline decides which jobs e makes. ErrNoPipeline says that it makes none;
 // Problems say what is wrong with those that it would make.
 func (c *Config) Pipeline(e Event) (*Pipeline, error) {
-	p := &Pipeline{Variables: slices.Clone(c.variables), Warnings: slices.Clone(c.warnings)}
+	p := &Pipeline{Variables: slices.Clone(c.variables), Warnings: slices.Clone(c.warnings), Cancel: c.autoCancel}
 	if c.hasWorkflow {
 		r, ok := decide(c.workflow, &e, e.scope(c.variables))
 		if !ok || r.when == "never" {
 			return nil, ErrNoPipeline
 		}
 		p.Variables = overlay(p.Variables, r.variables)
+		p.Cancel.OnNewCommit = firstOf(r.autoCancel.OnNewCommit, p.Cancel.OnNewCommit)
+		p.Cancel.OnJobFailure = firstOf(r.autoCancel.OnJobFailure, p.Cancel.OnJobFailure)
 	}
+	p.Name = strings.TrimSpace(ExpandFully(c.workflowName, e.scope(p.Variables).expanded))
 	taken := map[string][]instance{} // by the name in the file, and by their own
 	for i := range c.jobs {
 		n := &c.jobs[i]
@@ -145,6 +164,12 @@ func (c *Config) decideJob(n *jobNode, e *Event, global []Variable) (jobs []Job,
 				j.AllowFailure = *set
 			}
 		}
+		if r.allowFailure != nil {
+			j.AllowExitCodes = nil
+		}
+		if r.when == "delayed" {
+			j.StartInSecs = r.startIn
+		}
 		if r.interruptible != nil {
 			j.Interrupt = *r.interruptible
 		}
@@ -154,19 +179,18 @@ func (c *Config) decideJob(n *jobNode, e *Event, global []Variable) (jobs []Job,
 		}
 		j.Needs = nil
 		j.raw = needs
-		j.Tags = expandEach(n.job.Tags, get)
-		j.Environment = Expand(j.Environment, get)
+		j.Tags = slices.Clone(n.job.Tags)
+		for k := range j.Tags {
+			j.Tags[k] = ExpandFully(j.Tags[k], get.expanded)
+		}
+		if j.Environment != nil {
+			e := *j.Environment
+			e.Name = ExpandFully(e.Name, get.expanded)
+			j.Environment = &e
+		}
 		jobs, kept = append(jobs, j), append(kept, one)
 	}
 	return jobs, kept
-}
-
-func expandEach(list []string, get lookup) []string {
-	out := slices.Clone(list)
-	for i := range out {
-		out[i] = Expand(out[i], get)
-	}
-	return out
 }
 
 func firstOf(words ...string) string {
@@ -179,7 +203,7 @@ func firstOf(words ...string) string {
 }
 
 // runs tells whether the event makes the job, and by which rule.
-func (n *jobNode) runs(e *Event, get lookup) (rule, bool) {
+func (n *jobNode) runs(e *Event, get scope) (rule, bool) {
 	if n.hasRules {
 		r, ok := decide(n.rules, e, get)
 		return r, ok && r.when != "never"
@@ -208,6 +232,9 @@ func bind(j *Job, taken map[string][]instance, errs *problems) {
 			errs.add(n.at, "'%s' job needs '%s' job, but '%s' does not exist in the pipeline. This might be because of the only, except, or rules keywords. To need a job that sometimes does not exist in the pipeline, use needs:optional.", j.Name, n.Job, n.Job)
 		}
 	}
+	if n := len(j.Needs); n > maxNeeds {
+		errs.add(j.raw[0].at, "%s job: one job can only need %d others, but you have listed %d. See needs keyword documentation for more details", j.Name, maxNeeds, n)
+	}
 	var deps []string
 	for _, d := range j.Dependencies {
 		deps = append(deps, bound(d, nil, taken)...)
@@ -216,13 +243,19 @@ func bind(j *Job, taken map[string][]instance, errs *problems) {
 	j.raw = nil
 }
 
-// bound gives the names of the instances that a name stands for.
+// bound gives the names of the instances that a name stands for, with a matrix
+// of those whose names it makes as it is written.
 func bound(name string, matrix [][]Variable, taken map[string][]instance) []string {
+	if matrix != nil {
+		var names []string
+		for _, combo := range matrix {
+			names = append(names, bound(matrixName(name, combo), nil, taken)...)
+		}
+		return names
+	}
 	var names []string
 	for _, i := range taken[name] {
-		if i.chosen(matrix) {
-			names = append(names, i.name)
-		}
+		names = append(names, i.name)
 	}
 	return names
 }

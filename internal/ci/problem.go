@@ -39,6 +39,9 @@ type problems struct {
 	list []Problem
 	seen map[Problem]bool
 	more int
+	// incomplete says that a file was missing: what nothing defines may have
+	// been in it, and is not told.
+	incomplete bool
 }
 
 const maxProblems = 100
@@ -58,6 +61,15 @@ func (p *problems) add(at place, format string, args ...any) {
 	p.seen[one] = true
 	p.list = append(p.list, one)
 }
+
+// undefined notes that something is named and not there.
+func (p *problems) undefined(at place, format string, args ...any) {
+	if !p.incomplete {
+		p.add(at, format, args...)
+	}
+}
+
+func (p *problems) count() int { return len(p.list) + p.more }
 
 func (p *problems) any() bool { return len(p.list) > 0 }
 

@@ -20,6 +20,9 @@ type rule struct {
 	needs         []need
 	hasNeeds      bool
 	interruptible *bool
+	startIn       int // seconds, of when: delayed
+	compareTo     string
+	autoCancel    AutoCancel
 }
 
 type ruleOf int
@@ -48,6 +51,9 @@ func (d *decoder) rules(v *value, path string, of ruleOf) []rule {
 		d.errs.add(v.at, "%s:rules config should be an array", path)
 		return nil
 	}
+	if len(v.items) == 0 {
+		d.errs.add(v.at, "%s:rules config can't be blank", path)
+	}
 	var list []rule
 	for _, item := range flatten(v, 0) {
 		if item.kind != kMap || len(item.fields) == 0 {
@@ -73,7 +79,7 @@ func flatten(v *value, depth int) []*value {
 func (d *decoder) rule(v *value, path string, of ruleOf) rule {
 	d.known(v, path, ruleKeys[of])
 	var r rule
-	if c := v.get("if"); c != nil {
+	if c := present(v, "if"); c != nil {
 		text, ok := c.str()
 		e, err := parseExpr(text)
 		if !ok || err != nil {
@@ -82,8 +88,8 @@ func (d *decoder) rule(v *value, path string, of ruleOf) rule {
 			r.cond = e
 		}
 	}
-	r.changes, r.hasChanges = d.patterns(v.get("changes"), path+":changes")
-	r.exists, r.hasExists = d.patterns(v.get("exists"), path+":exists")
+	r.changes, r.hasChanges, r.compareTo = d.changes(v.get("changes"), path+":changes")
+	r.exists, r.hasExists = d.exists(v.get("exists"), path+":exists")
 	r.when = d.oneOf(v.get("when"), path+" when", ruleWhens[of])
 	if w := r.when; (w == "delayed") != v.has("start_in") && of == ruleOfJob {
 		if w == "delayed" {
@@ -93,7 +99,10 @@ func (d *decoder) rule(v *value, path string, of ruleOf) rule {
 		}
 	}
 	if s := v.get("start_in"); s != nil {
-		d.duration(s, path+" start in")
+		r.startIn = d.duration(s, path+" start in")
+	}
+	if of == ruleOfWorkflow {
+		r.autoCancel = d.autoCancel(present(v, "auto_cancel"), path+":auto_cancel")
 	}
 	if a := v.get("allow_failure"); a != nil {
 		b := d.boolean(a, path+" allow failure")
@@ -103,7 +112,7 @@ func (d *decoder) rule(v *value, path string, of ruleOf) rule {
 		b := d.boolean(i, path+" interruptible")
 		r.interruptible = &b
 	}
-	r.variables = d.variables(v.get("variables"), path+":variables", false)
+	r.variables = d.simple(v.get("variables"), path+":variables")
 	if n := v.get("needs"); n != nil {
 		r.needs, r.hasNeeds = d.needs(n, path), true
 	}
@@ -118,42 +127,74 @@ func detail(err error) string {
 	return " (" + strings.TrimPrefix(err.Error(), errExpression.Error()+": ") + ")"
 }
 
-// patterns reads changes or exists: a list, or a hash with paths.
-func (d *decoder) patterns(v *value, path string) ([]string, bool) {
+// changes reads a list of patterns, or a hash with paths.
+func (d *decoder) changes(v *value, path string) (patterns []string, has bool, compareTo string) {
 	if v == nil || v.kind == kNull {
-		return nil, false
+		return nil, false, ""
 	}
 	list := v
 	if v.kind == kMap {
-		d.known(v, path, []string{"paths", "compare_to", "project", "ref"})
-		if p := v.get("project"); p != nil {
-			d.errs.add(p.at, "%s project is not supported here", path)
-		}
+		d.known(v, path, []string{"paths", "compare_to"})
 		if c := v.get("compare_to"); c != nil {
-			d.ignored(path + ":compare_to")
+			if compareTo = d.text(c, path+" compare to"); compareTo == "" {
+				d.errs.add(c.at, "%s compare to should be a string", path)
+			}
 		}
 		if list = v.get("paths"); list == nil {
 			d.errs.add(v.at, "%s paths can't be blank", path)
-			return nil, false
+			return nil, false, ""
 		}
 	}
-	out := d.strings(list, path)
-	if len(out) > 50 {
-		d.errs.add(list.at, "%s config is too long (maximum is 50)", path)
-	}
-	return out, true
+	return d.patterns(list, d.list(list, path), path), true, compareTo
 }
 
-// matches evaluates a rule's clauses.
-func (r *rule) matches(e *Event, get lookup) bool {
-	if r.cond != nil && !r.cond(get).truthy() {
+// exists reads a list of patterns, a single one, or a hash with paths.
+func (d *decoder) exists(v *value, path string) ([]string, bool) {
+	if v == nil || v.kind == kNull {
+		return nil, false
+	}
+	if v.kind != kMap {
+		return d.patterns(v, d.strings(v, path), path), true
+	}
+	d.known(v, path, []string{"paths", "project", "ref"})
+	if v.has("ref") && !v.has("project") {
+		d.errs.add(v.get("ref").at, "%s config the following keys depend on each other: project, ref", path)
+	}
+	if p := v.get("project"); p != nil {
+		d.errs.add(p.at, "%s project is not supported here", path)
+	}
+	list := v.get("paths")
+	if list == nil {
+		d.errs.add(v.at, "%s paths can't be blank", path)
+		return nil, false
+	}
+	return d.patterns(list, d.list(list, path), path), true
+}
+
+func (d *decoder) patterns(v *value, list []string, path string) []string {
+	if len(list) > 50 {
+		d.errs.add(v.at, "%s config is too long (maximum is 50)", path)
+	}
+	return list
+}
+
+// matches evaluates a rule's clauses. Conditions see variables as they were
+// written, patterns of paths see them expanded.
+func (r *rule) matches(e *Event, s scope) bool {
+	if r.cond != nil && !r.cond(s.written).truthy() {
 		return false
 	}
-	if r.hasChanges && e.Changed != nil && !globsOf(r.changes, get).match(e.Changed) {
-		return false
+	if r.hasChanges {
+		changed := e.Changed
+		if r.compareTo != "" && e.ChangedSince != nil {
+			changed = e.ChangedSince(Expand(r.compareTo, s.expanded))
+		}
+		if changed != nil && !globsOf(r.changes, s.expanded).match(changed) {
+			return false
+		}
 	}
 	if r.hasExists {
-		return existsMatch(globsOf(r.exists, get), r.exists, e.Exists)
+		return existsMatch(globsOf(r.exists, s.expanded), r.exists, e.files())
 	}
 	return true
 }
@@ -182,9 +223,9 @@ func existsMatch(g globs, patterns, paths []string) bool {
 }
 
 // decide gives the first rule that matches.
-func decide(rules []rule, e *Event, get lookup) (rule, bool) {
+func decide(rules []rule, e *Event, s scope) (rule, bool) {
 	for i := range rules {
-		if rules[i].matches(e, get) {
+		if rules[i].matches(e, s) {
 			return rules[i], true
 		}
 	}
@@ -214,7 +255,7 @@ func (d *decoder) filter(v *value, path string) *filter {
 	if v.kind == kMap {
 		d.known(v, path, filterKeys)
 		refs = v.get("refs")
-		for _, text := range d.strings(v.get("variables"), path+" variables") {
+		for _, text := range d.list(v.get("variables"), path+" variables") {
 			if e, err := parseExpr(text); err != nil {
 				d.errs.add(v.get("variables").at, "%s variables invalid expression syntax%s", path, detail(err))
 			} else {
@@ -222,14 +263,15 @@ func (d *decoder) filter(v *value, path string) *filter {
 			}
 		}
 		f.has.variables = v.has("variables")
-		f.changes, f.has.changes = d.patterns(v.get("changes"), path+" changes")
+		f.changes = d.list(v.get("changes"), path+" changes")
+		f.has.changes = present(v, "changes") != nil
 		f.has.kubernetes = v.has("kubernetes")
 	}
 	if refs == nil || refs.kind == kNull {
 		return f
 	}
 	f.has.refs = true
-	for _, text := range d.strings(refs, path) {
+	for _, text := range d.list(refs, path) {
 		p := refPattern{name: text}
 		if i := strings.LastIndexByte(text, '@'); i > 0 {
 			p.name, p.project = text[:i], text[i+1:]
@@ -271,16 +313,16 @@ func (p refPattern) matches(e *Event) bool {
 }
 
 // conditions evaluates the kinds that the filter has.
-func (f *filter) conditions(e *Event, get lookup) []bool {
+func (f *filter) conditions(e *Event, s scope) []bool {
 	var list []bool
 	if f.has.refs {
 		list = append(list, slices.ContainsFunc(f.refs, func(p refPattern) bool { return p.matches(e) }))
 	}
 	if f.has.variables {
-		list = append(list, slices.ContainsFunc(f.variables, func(x expr) bool { return x(get).truthy() }))
+		list = append(list, slices.ContainsFunc(f.variables, func(x expr) bool { return x(s.written).truthy() }))
 	}
 	if f.has.changes {
-		list = append(list, e.Changed == nil || globsOf(f.changes, get).match(e.Changed))
+		list = append(list, e.Changed == nil || globsOf(f.changes, s.expanded).match(e.Changed))
 	}
 	if f.has.kubernetes {
 		list = append(list, false) // no cluster is ever there
@@ -288,10 +330,10 @@ func (f *filter) conditions(e *Event, get lookup) []bool {
 	return list
 }
 
-func (f *filter) all(e *Event, get lookup) bool {
-	return !slices.Contains(f.conditions(e, get), false)
+func (f *filter) all(e *Event, s scope) bool {
+	return !slices.Contains(f.conditions(e, s), false)
 }
 
-func (f *filter) some(e *Event, get lookup) bool {
-	return slices.Contains(f.conditions(e, get), true)
+func (f *filter) some(e *Event, s scope) bool {
+	return slices.Contains(f.conditions(e, s), true)
 }

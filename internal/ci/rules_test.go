@@ -2,7 +2,6 @@ package ci
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -11,20 +10,24 @@ import (
 
 func TestExpressions(t *testing.T) {
 	t.Parallel()
-	vars := map[string]string{"A": "a", "EMPTY": "", "B": "feature/x-1", "RE": "/^feature/", "NOTRE": "feature", "T": "true", "DOLLAR": "$A"}
+	vars := map[string]string{"A": "a", "EMPTY": "", "B": "feature/x-1", "RE": "/^feature/", "NOTRE": "feature", "T": "true", "DOLLAR": "$A", "SLASH": "/^feature/x-.*$/"}
 	get := func(name string) (string, bool) { v, ok := vars[name]; return v, ok }
 	for text, want := range map[string]bool{
 		`$A`: true, `$EMPTY`: false, `$NONE`: false,
 		`$A == "a"`: true, `$A == 'a'`: true, `"a" == $A`: true, `$A != "a"`: false, `$A == $A`: true,
 		`$NONE == null`: true, `$EMPTY == null`: false, `$EMPTY == ""`: true, `$NONE == ""`: false, `$NONE != null`: false, `$A != null`: true,
-		`$NONE == $OTHER`: true, `$T == true`: true, `$T == "true"`: true, `true`: true, `null`: false,
+		`$NONE == $OTHER`: true, `$T == "true"`: true, `null`: false,
 		`$B =~ /^feature\/x-\d+$/`: true, `$B =~ /^FEATURE/i`: true, `$B =~ /^FEATURE/`: false, `$B !~ /^main/`: true, `$B !~ /feature/`: false,
-		`$NONE =~ /x/`: false, `$NONE !~ /x/`: true, `$B =~ $RE`: true, `$B =~ $NOTRE`: false, `$B !~ $NOTRE`: true, `$B =~ $NONE`: false,
+		`$NONE =~ /xy/`: false, `$NONE !~ /xy/`: true, `$B =~ $RE`: true, `$B =~ $NOTRE`: false, `$B !~ $NOTRE`: true, `$B =~ $NONE`: false, `$B !~ $NONE`: true,
+		`$NONE =~ /^$/ || $NONE =~ /^z*$/`: true, `$B =~ $SLASH`: true, `"23" =~ "1234"`: true, `"5" =~ "1234"`: false, `$A =~ "abcde"`: true,
 		`"feature" =~ /eat/`: true, `$B =~ /a|x/ && $A`: true,
 		`$A && $EMPTY`: false, `$A || $EMPTY`: true, `$EMPTY || $NONE`: false,
-		`$A || $NONE && $NONE`: true, `($A || $NONE) && $NONE`: false, `$NONE && $NONE || $A`: true,
-		`$A == "a" && $B =~ /^feature/ || $NONE`: true, `($A == "b" || ($B =~ /x/))`: true,
-		`!$NONE`: true, `!($A == "a")`: false, ` $A=="a"&&$B!="b" `: true, "$A ==\n \"a\"": true,
+		// As in Ruby, empty text is not false: it ends an || and lets && go on.
+		`$EMPTY || $A`: false, `$EMPTY && $A`: true, `$EMPTY && "text"`: true, `$NONE || $EMPTY || $A`: false, `" "`: false,
+		`$NONE == "1" == $OTHER`: false,
+		`$A || $NONE && $NONE`:   true, `($A || $NONE) && $NONE`: false, `$NONE && $NONE || $A`: true,
+		`$A == "a" && $B =~ /^feature/ || $NONE`: true, `($A == "b" || ($B =~ /x-/))`: true,
+		` $A=="a"&&$B!="b" `: true, "$A ==\n \"a\"": true,
 		`$DOLLAR == "$A"`: true, // no expansion inside
 	} {
 		e, err := parseExpr(text)
@@ -38,7 +41,7 @@ func TestExpressions(t *testing.T) {
 	}
 	for _, text := range []string{
 		"", " ", "$", "A", "${A}", "%A%", "$A ==", "== $A", "$A == b", "$A = \"a\"", "$A === \"a\"", "$A $B", "($A", "$A)", "()", "$A &&", "&& $A",
-		"$A & $B", `"open`, `$A =~ /(/`, `$A =~ /open`, `$A =~ //`, "1 == 1", "$A == 1", strings.Repeat("$A || ", 60) + "$A", strings.Repeat("(", 11_000),
+		"!$A", "!($A)", "$A && true", "true", "$A =~ /a/", "$A & $B", `"open`, `$A =~ /(/`, `$A =~ /open`, `$A =~ //`, "1 == 1", "$A == 1", strings.Repeat("$A || ", 60) + "$A", strings.Repeat("(", 11_000),
 	} {
 		if _, err := parseExpr(text); !errors.Is(err, errExpression) {
 			t.Errorf("%q: %v", text, err)
@@ -134,7 +137,7 @@ func TestExpansion(t *testing.T) {
 func TestRules(t *testing.T) {
 	t.Parallel()
 	e := push("main")
-	e.Changed, e.Exists = []string{"doc/a.md", "src/x.go"}, []string{"Dockerfile", "doc/a.md", "src/x.go"}
+	e.Changed, e.Files = []string{"doc/a.md", "src/x.go"}, func() []string { return []string{"Dockerfile", "doc/a.md", "src/x.go"} }
 	e.Variables["PROJECT"] = "set"
 	fresh := e
 	fresh.Changed = nil
@@ -147,7 +150,6 @@ func TestRules(t *testing.T) {
 		allow       bool
 	}{
 		{"no match", `[{if: $NONE}]`, e, "", false},
-		{"empty list", `[]`, e, "", false},
 		{"first match wins", `[{if: $CI_COMMIT_BRANCH == "main", when: manual}, {when: always}]`, e, "manual", false},
 		{"never", `[{if: $CI, when: never}, {when: always}]`, e, "", false},
 		{"default when", `[{if: $CI}]`, e, "on_success", false},
@@ -164,7 +166,7 @@ func TestRules(t *testing.T) {
 		{"exists a directory", `[{exists: [doc/]}]`, e, "on_success", false},
 		{"clauses are anded", `[{if: $CI, exists: [none]}]`, e, "", false},
 		{"job's variable", `[{if: $DIR == "src"}]`, e, "on_success", false},
-		{"global variable", `[{if: $GLOBAL == "g" && $CHAIN == "g!"}]`, e, "on_success", false},
+		{"global variable", `[{if: $GLOBAL == "g" && $CHAIN == "$GLOBAL!"}]`, e, "on_success", false},
 		{"the project's variable wins", `[{if: $PROJECT == "set"}]`, e, "on_success", false},
 		{"a predefined one can be covered", `[{if: $CI_DEFAULT_BRANCH == "mine"}]`, e, "on_success", false},
 	} {
@@ -232,7 +234,7 @@ func TestOnlyAndExcept(t *testing.T) {
 		{"only branches", "only: [branches]", branch, true},
 		{"only branches, tag", "only: [branches]", tag, false},
 		{"only tags", "only: [tags]", tag, true},
-		{"only a name", "only: feature/x", branch, true},
+		{"only a name", "only: [feature/x]", branch, true},
 		{"only another name", "only: [main]", branch, false},
 		{"only a pattern", "only: [/^feature/]", branch, true},
 		{"only a pattern with a flag", "only: [/^FEATURE/i]", branch, true},
@@ -285,7 +287,7 @@ m:
   rules: [{if: $OS == "mac" || $ARCH == "arm64"}]
 gone: {script: x, stage: build, only: [tags]}
 all: {script: x, needs: [n, {job: gone, optional: true}]}
-some: {script: x, needs: [{job: m, artifacts: false, parallel: {matrix: [{OS: mac}]}}, "n 2/3"], dependencies: []}
+some: {script: x, needs: [{job: m, artifacts: false, parallel: {matrix: [{OS: mac, ARCH: arm64}]}}, "n 2/3"], dependencies: []}
 one: {script: x, needs: ["m: [linux, arm64]"]}
 now: {script: x, needs: []}
 `
@@ -318,14 +320,6 @@ now: {script: x, needs: []}
 	}
 	_, err := parse(t, "gone: {script: x, only: [tags]}\na:\n  script: x\n  needs: [gone]\n").Pipeline(push("main"))
 	if err == nil || err.Error() != ".gitlab-ci.yml:4:11: 'a' job needs 'gone' job, but 'gone' does not exist in the pipeline. This might be because of the only, except, or rules keywords. To need a job that sometimes does not exist in the pipeline, use needs:optional." {
-		t.Error(err)
-	}
-	many := "a: {script: x, needs: ["
-	for i := range 51 {
-		many += "j" + strconv.Itoa(i) + ", "
-	}
-	_, err = Parse([]byte(many+"]}\n"), "f")
-	if err == nil || err.Error() != "f:1:1: a: one job can only need 50 others, but you have listed 51. See needs keyword documentation for more details" {
 		t.Error(err)
 	}
 }

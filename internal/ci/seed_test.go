@@ -92,7 +92,7 @@ build_image:
 build_image:
   image: docker
   tags:
-    python
+    - python
 
   variables:
     DOCKER_BUILDKIT: 1

@@ -2,6 +2,7 @@ package ci
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -118,7 +119,8 @@ type reader struct {
 	errs   *problems
 	done   map[*yaml.Node]*value // anchored nodes
 	open   map[*yaml.Node]bool   // anchored nodes that are being read
-	inputs map[string]string     // of the file's header
+	inputs map[string]*value     // of the file's header
+	expand lookup                // what expand_vars knows
 }
 
 func (r *reader) at(n *yaml.Node) place { return place{r.file, n.Line, n.Column} }
@@ -177,48 +179,41 @@ func (r *reader) build(n *yaml.Node, depth int) *value {
 	return &value{at: r.at(n), size: 1}
 }
 
-// mapping reads a hash. What "<<" brings is laid below the hash's own keys; of
-// several hashes there, the earlier wins. Of equal keys the last wins.
+// mapping reads a hash in the order of the document, as Ruby does: of equal
+// keys the last wins, also where one of them comes with "<<".
 func (r *reader) mapping(n *yaml.Node, depth int) *value {
-	merged, own := newMap(r.at(n)), newMap(r.at(n))
-	for i := 0; i+1 < len(n.Content) && merged.size+own.size <= maxNodes; i += 2 {
+	out := newMap(r.at(n))
+	for i := 0; i+1 < len(n.Content) && out.size <= maxNodes; i += 2 {
 		k := n.Content[i]
 		key := r.read(k, depth+1)
 		val := r.read(n.Content[i+1], depth+1)
 		if key.kind == kText && k.Tag == "!!merge" || key.text == "<<" && k.Style == 0 {
-			r.mergeKey(merged, val)
+			r.mergeKey(out, val)
 			continue
 		}
 		if !key.scalar() && key.kind != kNull {
 			r.errs.add(key.at, "a key should be a string")
 			continue
 		}
-		at := r.at(k)
-		own.set(field{key.text, at, val})
+		out.set(field{key.text, r.at(k), val})
 	}
-	if len(merged.fields) == 0 {
-		return own
-	}
-	for _, f := range own.fields {
-		merged.set(f)
-	}
-	return merged
+	return out
 }
 
+// mergeKey lays what << brings over what stands before it. Of several hashes in
+// one list, the earlier wins.
 func (r *reader) mergeKey(into, val *value) {
 	list := []*value{val}
 	if val.kind == kList {
 		list = val.items
 	}
-	for _, m := range list {
+	for _, m := range slices.Backward(list) {
 		if m.kind != kMap {
 			r.errs.add(m.at, "what << merges should be a hash")
 			continue
 		}
 		for _, f := range m.fields {
-			if !into.has(f.key) {
-				into.set(f)
-			}
+			into.set(f)
 		}
 	}
 }
@@ -226,15 +221,25 @@ func (r *reader) mergeKey(into, val *value) {
 var (
 	intText   = regexp.MustCompile(`^[-+]?(0|[1-9][0-9_,]*)$`)
 	octalText = regexp.MustCompile(`^[-+]?0o?[0-7_,]+$`)
+	binText   = regexp.MustCompile(`^[-+]?0b[01_,]+$`)
 	hexText   = regexp.MustCompile(`^[-+]?0x[0-9a-fA-F_,]+$`)
 	baseText  = regexp.MustCompile(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+$`)
 	floatText = regexp.MustCompile(`^[-+]?([0-9][0-9_,]*)?\.[0-9]*([eE][-+][0-9]+)?$`)
+	dateText  = regexp.MustCompile(`^\d{4}-(1[012]|0\d|\d)-([12]\d|3[01]|0\d|\d)$`)
+	timeText  = regexp.MustCompile(`^\d{4}-\d{1,2}-\d{1,2}([Tt]|\s+)\d{1,2}:\d\d:\d\d(\.\d*)?(\s*(Z|[-+]\d{1,2}:?(\d\d)?))?$`)
 )
 
 // scalar types a scalar as YAML 1.1 does in Ruby: yes, on and their like are
 // booleans, 0777 and 1_000 and 1:30 are numbers.
 func (r *reader) scalar(n *yaml.Node) *value {
-	v := &value{kind: kText, text: r.interpolate(n), at: r.at(n), size: 1}
+	text, whole := r.interpolate(n)
+	if whole != nil {
+		return whole
+	}
+	v := &value{kind: kText, text: text, at: r.at(n), size: 1}
+	if r.inputs != nil && text != n.Value {
+		return v // text that an input is a part of is text
+	}
 	if n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0 || n.Tag == "!!str" && n.Style&yaml.TaggedStyle != 0 || n.Tag == "!!binary" {
 		return v
 	}
@@ -260,6 +265,12 @@ func (r *reader) scalar(n *yaml.Node) *value {
 		number(strconv.ParseInt(plain, 10, 64))
 	case octalText.MatchString(v.text):
 		number(strconv.ParseInt(strings.Replace(plain, "o", "", 1), 8, 64))
+	case binText.MatchString(v.text):
+		number(strconv.ParseInt(strings.Replace(plain, "0b", "", 1), 2, 64))
+	case dateText.MatchString(v.text):
+		r.errs.add(v.at, "Invalid configuration format: Tried to load unspecified class: Date (quote %s to keep it a string)", v.text)
+	case timeText.MatchString(v.text):
+		r.errs.add(v.at, "Invalid configuration format: Tried to load unspecified class: Time (quote %s to keep it a string)", v.text)
 	case hexText.MatchString(v.text):
 		number(strconv.ParseInt(strings.Replace(plain, "0x", "", 1), 16, 64))
 	case baseText.MatchString(v.text):
