@@ -1,13 +1,12 @@
 package heptapodtest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/store"
 	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/vcs"
@@ -63,36 +62,17 @@ func (s *Server) draft(ctx context.Context, p *store.Project, e event) (*draft, 
 		pl.Status, pl.FinishedAt = store.Skipped, pl.CreatedAt
 		return &draft{pipeline: pl}, nil
 	}
-	sources := src
-	config, err := ci.ParseWith(src, name, ci.ParseOptions{Include: func(path string) ([]byte, error) {
-		data, err := s.repos.File(ctx, p.Path, e.sha, strings.TrimPrefix(path, "/"))
-		sources = append(bytes.Clone(sources), data...)
-		return data, err
-	}})
-	if err != nil {
-		return broken(pl, err), nil
-	}
-	ev := ci.Event{
-		Source: e.source, Ref: e.ref, Tag: e.tag, Default: p.DefaultBranch,
-		Variables: map[string]string{},
-	}
-	for _, v := range s.pipelineScope(p, pl) {
-		ev.Variables[v.Key] = v.Value
-	}
-	// Listing a repository costs a process each: only where a rule may ask.
-	if bytes.Contains(sources, []byte("changes")) && !e.tag && e.source == "push" && e.before != vcs.Zero {
-		if ev.Changed, err = s.repos.Changed(ctx, p.Path, e.before, e.sha); err != nil {
-			// The commit before is gone: nothing to compare with.
-			ev.Changed = nil
-		} else if ev.Changed == nil {
-			ev.Changed = []string{}
-		}
-	}
-	if bytes.Contains(sources, []byte("exists")) {
-		if ev.Exists, err = s.repos.Files(ctx, p.Path, e.sha); err != nil {
+	if e.tag {
+		if pl.TagMessage, err = s.repos.TagMessage(ctx, p.Path, e.ref); err != nil {
 			return nil, err
 		}
 	}
+	ev := s.ciEvent(ctx, p, pl)
+	config, err := s.parseConfig(ctx, p, e.user, e.sha, src, &ev)
+	if err != nil {
+		return broken(pl, err), nil
+	}
+	ev.Changed = s.changedBy(ctx, p, pl)
 	made, err := config.Pipeline(ev)
 	if errors.Is(err, ci.ErrNoPipeline) {
 		return &draft{why: "Pipeline will not run for the selected trigger. The rules configuration prevented any jobs from being added to the pipeline."}, nil
@@ -100,7 +80,8 @@ func (s *Server) draft(ctx context.Context, p *store.Project, e event) (*draft, 
 	if err != nil {
 		return broken(pl, err), nil
 	}
-	pl.Stages, pl.Warnings = made.Stages, made.Warnings
+	pl.Stages, pl.Warnings, pl.Name = made.Stages, made.Warnings, made.Name
+	pl.OnNewCommit, pl.OnJobFailure = made.Cancel.OnNewCommit, made.Cancel.OnJobFailure
 	d := &draft{pipeline: pl, specs: made.Jobs}
 	for _, spec := range made.Jobs {
 		d.jobs = append(d.jobs, jobOf(p, pl, spec))
@@ -114,16 +95,15 @@ func broken(pl *store.Pipeline, err error) *draft {
 	return &draft{pipeline: pl}
 }
 
-func skips(message string) bool {
-	m := strings.ToLower(message)
-	return strings.Contains(m, "[ci skip]") || strings.Contains(m, "[skip ci]")
-}
+var skipText = regexp.MustCompile(`(?i)\[(ci[ _-]skip|skip[ _-]ci)\]`)
+
+func skips(message string) bool { return skipText.MatchString(message) }
 
 func jobOf(p *store.Project, pl *store.Pipeline, spec ci.Job) *store.Job {
 	j := &store.Job{
 		ProjectID: p.ID, UserID: pl.UserID, Name: spec.Name, Stage: spec.Stage, Status: store.Created,
 		When: spec.When, AllowFailure: spec.AllowFailure, DAG: spec.HasNeeds, Tags: spec.Tags,
-		RetryMax: spec.RetryMax, Interruptible: spec.Interrupt, StartIn: spec.StartInSecs, CreatedAt: pl.CreatedAt,
+		RetryMax: spec.RetryMax, Interruptible: spec.Interrupt, StartIn: spec.StartInSecs, ResourceGroup: spec.ResourceGroup, CreatedAt: pl.CreatedAt,
 	}
 	for i, name := range pl.Stages {
 		if name == spec.Stage {
@@ -154,7 +134,8 @@ func (s *Server) keep(tx *store.Tx, p *store.Project, d *draft) {
 }
 
 // supersede cancels what a push makes redundant: older pipelines of the same
-// branch of which no job has started that may not be interrupted.
+// branch of which no job has started that may not be interrupted, or what else
+// each of them says by workflow:auto_cancel.
 func (s *Server) supersede(tx *store.Tx, by *store.Pipeline) {
 	if by.Source != "push" || by.Tag {
 		return
@@ -164,8 +145,15 @@ func (s *Server) supersede(tx *store.Tx, by *store.Pipeline) {
 			continue
 		}
 		jobs := latest(tx, old.ID)
-		if slices.ContainsFunc(jobs, func(j *store.Job) bool { return !j.StartedAt.IsZero() && !j.Interruptible }) {
+		switch old.OnNewCommit {
+		case "none":
 			continue
+		case "interruptible":
+			jobs = slices.DeleteFunc(jobs, func(j *store.Job) bool { return !j.Interruptible })
+		default:
+			if slices.ContainsFunc(jobs, func(j *store.Job) bool { return !j.StartedAt.IsZero() && !j.Interruptible }) {
+				continue
+			}
 		}
 		for _, j := range jobs {
 			s.cancel(tx, j)

@@ -54,7 +54,8 @@ func (s *Server) advance(tx *store.Tx, pl *store.Pipeline) {
 		jobs[i].Status = machine[i].Status
 		switch jobs[i].Status {
 		case store.Pending:
-			jobs[i].QueuedAt = s.now()
+			s.ready(tx, jobs[i])
+			machine[i].Status = jobs[i].Status
 		case store.Scheduled:
 			jobs[i].DueAt = s.now().Add(time.Duration(jobs[i].StartIn) * time.Second)
 		case store.Skipped:
@@ -62,7 +63,7 @@ func (s *Server) advance(tx *store.Tx, pl *store.Pipeline) {
 		}
 		tx.Jobs.Put(jobs[i])
 	}
-	pl.Status = flow.Composite(machine, false)
+	pl.Status = flow.Enter(pl.Status, flow.Composite(machine, false))
 	pl.UpdatedAt = s.now()
 	if pl.Status == store.Running && pl.StartedAt.IsZero() {
 		pl.StartedAt = pl.UpdatedAt
@@ -90,7 +91,13 @@ func (s *Server) finish(tx *store.Tx, j *store.Job, status, reason string, exit 
 		}
 	}
 	tx.Jobs.Put(j)
+	s.release(tx, j)
 	if pl := tx.Pipelines.Get(j.PipelineID); pl != nil {
+		if status == store.Failed && !j.AllowFailure && !j.Retried && pl.OnJobFailure == "all" {
+			for _, other := range latest(tx, pl.ID) {
+				s.cancel(tx, other)
+			}
+		}
 		s.advance(tx, pl)
 	}
 }
@@ -111,14 +118,16 @@ func (s *Server) again(tx *store.Tx, old *store.Job) *store.Job {
 	now := s.now()
 	next := &store.Job{
 		PipelineID: old.PipelineID, ProjectID: old.ProjectID, UserID: old.UserID, Name: old.Name, Stage: old.Stage,
-		StageIndex: old.StageIndex, Status: store.Pending, When: old.When, AllowFailure: old.AllowFailure, Needs: old.Needs,
+		StageIndex: old.StageIndex, Status: store.Created, ResourceGroup: old.ResourceGroup, When: old.When, AllowFailure: old.AllowFailure, Needs: old.Needs,
 		DAG: old.DAG, Tags: old.Tags, RetryMax: old.RetryMax, Interruptible: old.Interruptible, StartIn: old.StartIn,
-		CreatedAt: now, QueuedAt: now, Played: old.Played,
+		CreatedAt: now, Played: old.Played,
 	}
 	tx.Jobs.Put(next)
 	tx.CopySpec(old.ID, next.ID)
 	old.Retried = true
 	tx.Jobs.Put(old)
+	s.ready(tx, next)
+	tx.Jobs.Put(next)
 	return next
 }
 
@@ -145,6 +154,47 @@ func (s *Server) cancel(tx *store.Tx, j *store.Job) {
 		s.contacts.jobGone(j.ID)
 	}
 	tx.Jobs.Put(j)
+	s.release(tx, j)
+}
+
+// ready lets a job wait for a runner, or for its resource group while another
+// job of the project has that.
+func (s *Server) ready(tx *store.Tx, j *store.Job) {
+	j.Status, j.QueuedAt = store.Pending, s.now()
+	if j.ResourceGroup == "" {
+		return
+	}
+	for _, other := range tx.JobsOfProject(j.ProjectID) {
+		if other.ID != j.ID && other.ResourceGroup == j.ResourceGroup && holds(other.Status) {
+			j.Status = store.WaitingForResource
+			return
+		}
+	}
+}
+
+// holds reports whether a job of this status has its resource group.
+func holds(status string) bool {
+	return status == store.Pending || status == store.Running || status == store.Canceling
+}
+
+// release hands the resource group of a job that is over to the one that has
+// waited longest.
+func (s *Server) release(tx *store.Tx, j *store.Job) {
+	if j.ResourceGroup == "" || holds(j.Status) {
+		return
+	}
+	for _, next := range tx.JobsOfProject(j.ProjectID) {
+		if next.ResourceGroup == j.ResourceGroup && next.Status == store.WaitingForResource && next.ID != j.ID {
+			if s.ready(tx, next); next.Status != store.Pending {
+				return
+			}
+			tx.Jobs.Put(next)
+			if pl := tx.Pipelines.Get(next.PipelineID); pl != nil && next.PipelineID != j.PipelineID {
+				s.advance(tx, pl)
+			}
+			return
+		}
+	}
 }
 
 // play starts a manual job, or a delayed one before its time.
@@ -155,7 +205,7 @@ func (s *Server) play(tx *store.Tx, j *store.Job, user int64) {
 
 // enqueue lets a job that was held back wait for a runner.
 func (s *Server) enqueue(tx *store.Tx, j *store.Job) {
-	j.Status, j.QueuedAt = store.Pending, s.now()
+	s.ready(tx, j)
 	tx.Jobs.Put(j)
 	s.reopen(tx, j.PipelineID, j.Name)
 	s.advance(tx, tx.Pipelines.Get(j.PipelineID))

@@ -44,16 +44,15 @@ func (s *Server) lint(c *call) error {
 	if len(strings.TrimSpace(string(content))) == 0 {
 		return wrong(errors.New("Please provide content of .gitlab-ci.yml"))
 	}
-	config, err := ci.ParseWith(content, defaultConfigPath, ci.ParseOptions{Include: func(path string) ([]byte, error) {
-		return s.repos.File(c.r.Context(), p.Path, sha, strings.TrimPrefix(path, "/"))
-	}})
+	pl := &store.Pipeline{Source: "push", Ref: ref, SHA: sha}
+	ev := s.ciEvent(c.r.Context(), p, pl)
+	var user int64
+	if c.who.user != nil {
+		user = c.who.user.ID
+	}
+	config, err := s.parseConfig(c.r.Context(), p, user, sha, content, &ev)
 	if err != nil {
 		return wrong(err)
-	}
-	pl := &store.Pipeline{Source: "push", Ref: ref, SHA: sha}
-	ev := ci.Event{Source: "push", Ref: ref, Default: p.DefaultBranch, Variables: map[string]string{}}
-	for _, v := range s.pipelineScope(p, pl) {
-		ev.Variables[v.Key] = v.Value
 	}
 	made, err := config.Pipeline(ev)
 	if err != nil && !errors.Is(err, ci.ErrNoPipeline) {

@@ -33,6 +33,12 @@ type payload struct {
 	Credentials   []credential      `json:"credentials"`
 	Dependencies  []dependency      `json:"dependencies"`
 	Features      features          `json:"features"`
+	Hooks         []hook            `json:"hooks,omitempty"`
+}
+
+type hook struct {
+	Name   string   `json:"name"`
+	Script []string `json:"script"`
 }
 
 type jobInfo struct {
@@ -169,6 +175,9 @@ func (s *Server) payload(ctx context.Context, c *claimed) (*payload, error) {
 	out.Steps = []step{{Name: "script", Script: c.spec.Script, Timeout: out.RunnerInfo.Timeout, When: "on_success"}}
 	if len(c.spec.AfterScript) > 0 {
 		out.Steps = append(out.Steps, step{Name: "after_script", Script: c.spec.AfterScript, Timeout: out.RunnerInfo.Timeout, When: "always", AllowFailure: true})
+	}
+	if len(c.spec.PreGetSources) > 0 {
+		out.Hooks = []hook{{"pre_get_sources_script", c.spec.PreGetSources}}
 	}
 	if c.spec.Image != nil {
 		i := payloadImage(*c.spec.Image)

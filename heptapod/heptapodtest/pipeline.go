@@ -16,8 +16,15 @@ func (s *Server) pipelineURL(p *store.Project, pl *store.Pipeline) string {
 func (s *Server) shownPipeline(p *store.Project, pl *store.Pipeline) map[string]any {
 	return map[string]any{
 		"id": pl.ID, "iid": pl.IID, "project_id": pl.ProjectID, "sha": pl.SHA, "ref": pl.Ref, "status": pl.Status,
-		"source": pl.Source, "created_at": stamp(pl.CreatedAt), "updated_at": stamp(pl.UpdatedAt), "web_url": s.pipelineURL(p, pl), "name": nil,
+		"source": pl.Source, "created_at": stamp(pl.CreatedAt), "updated_at": stamp(pl.UpdatedAt), "web_url": s.pipelineURL(p, pl), "name": nilIfEmpty(pl.Name),
 	}
+}
+
+func nilIfEmpty(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
 }
 
 func (s *Server) shownPipelineFully(tx *store.Tx, p *store.Project, pl *store.Pipeline) map[string]any {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/store"
 	"github.com/heptaup/hepta/internal/ci"
@@ -65,9 +66,12 @@ func reportName(kind string) string {
 // dotenvLimit bounds a dotenv report, as GitLab's 5 KiB do.
 const dotenvLimit = 5 << 10
 
+// dotenvVariables bounds their number, as GitLab does by default.
+const dotenvVariables = 20
+
 // parseDotenv reads the variables of a dotenv report. Its rules are narrower
-// than a shell's: KEY=value lines, no quotes taken away, comments and empty
-// lines skipped.
+// than a shell's: every line is KEY=value, no quotes are taken away, and a
+// comment or an empty line is refused.
 func parseDotenv(data []byte, format string) ([]store.Variable, error) {
 	if format == "gzip" {
 		z, err := gzip.NewReader(bytes.NewReader(data))
@@ -81,18 +85,25 @@ func parseDotenv(data []byte, format string) ([]store.Variable, error) {
 	if len(data) > dotenvLimit {
 		return nil, errors.New("Dotenv Artifact Too Big. Maximum Allowable Size: 5120")
 	}
+	text := strings.TrimPrefix(string(data), "\ufeff")
+	if !utf8.ValidString(text) {
+		return nil, errors.New("Invalid Format: the file is not UTF-8")
+	}
 	var out []store.Variable
-	for line := range strings.SplitSeq(string(data), "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
+	for line := range strings.Lines(text) {
 		key, value, ok := strings.Cut(line, "=")
 		key = strings.TrimSpace(key)
-		if !ok || !variableKey.MatchString(key) {
+		if !ok {
 			return nil, errors.New("Invalid Format")
 		}
+		if !variableKey.MatchString(key) {
+			return nil, errors.New("Validation failed: Key can contain only letters, digits and '_'.")
+		}
+		out = slices.DeleteFunc(out, func(v store.Variable) bool { return v.Key == key })
 		out = append(out, store.Variable{Key: key, Value: strings.TrimSpace(value)})
+	}
+	if len(out) > dotenvVariables {
+		return nil, fmt.Errorf("Dotenv files cannot have more than %d variables", dotenvVariables)
 	}
 	return out, nil
 }

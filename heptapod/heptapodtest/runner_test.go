@@ -178,6 +178,10 @@ type heldJob struct {
 		ArtifactFormat string `json:"artifact_format"`
 		Paths          []string
 	}
+	Hooks []struct {
+		Name   string   `json:"name"`
+		Script []string `json:"script"`
+	} `json:"hooks"`
 	Dependencies []struct {
 		ID            int64
 		Token         string

@@ -151,6 +151,7 @@ type Server struct {
 	sessions *sessions
 	signing  signingKey
 	registry registryURL
+	included served
 }
 
 // Start runs a forge until Close or the end of ctx.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/store"
 	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/vcs"
+	"github.com/heptaup/hepta/internal/ci"
 	"github.com/heptaup/hepta/internal/ci/expand"
 )
 
@@ -52,7 +53,7 @@ func (s *Server) variables(c *claimed) []expand.Variable {
 		v.open("GITLAB_USER_EMAIL", u.Email)
 	}
 	v.custom(c.dotenv)
-	v.custom(effective(c.project, c.pipeline, c.spec.Environment))
+	v.custom(effective(c.project, c.pipeline, environmentName(c.spec.Environment)))
 	v.custom(c.pipeline.Variables)
 	return expand.Resolve(v)
 }
@@ -122,11 +123,22 @@ func (s *Server) jobVariables(v *scope, c *claimed) {
 		v.open("CI_NODE_INDEX", strconv.Itoa(c.spec.NodeIndex))
 	}
 	v.open("CI_NODE_TOTAL", strconv.Itoa(max(c.spec.NodeTotal, 1)))
-	if e := c.spec.Environment; e != "" {
-		v.open("CI_ENVIRONMENT_NAME", e)
-		v.open("CI_ENVIRONMENT_SLUG", expand.Slug(e))
-		v.open("CI_ENVIRONMENT_ACTION", "start")
+	if e := c.spec.Environment; e != nil {
+		v.open("CI_ENVIRONMENT_NAME", e.Name)
+		v.open("CI_ENVIRONMENT_SLUG", expand.EnvironmentSlug(e.Name))
+		v.open("CI_ENVIRONMENT_ACTION", e.Action)
+		v.open("CI_ENVIRONMENT_TIER", or(e.Tier, expand.EnvironmentTier(e.Name)))
+		if e.URL != "" {
+			v.open("CI_ENVIRONMENT_URL", e.URL) // expanded with all others
+		}
 	}
+}
+
+func environmentName(e *ci.Environment) string {
+	if e == nil {
+		return ""
+	}
+	return e.Name
 }
 
 func (s *Server) projectVariables(v *scope, p *store.Project, g *store.Group) {
@@ -194,7 +206,7 @@ func (s *Server) pipelineVariables(v *scope, p *store.Project, pl *store.Pipelin
 	v.open("CI_COMMIT_REF_SLUG", expand.Slug(pl.Ref))
 	if pl.Tag {
 		v.open("CI_COMMIT_TAG", pl.Ref)
-		v.open("CI_COMMIT_TAG_MESSAGE", "")
+		v.plain("CI_COMMIT_TAG_MESSAGE", pl.TagMessage)
 	} else {
 		v.open("CI_COMMIT_BRANCH", pl.Ref)
 	}

@@ -25,12 +25,14 @@ type Event struct {
 	// Changed are the paths that differ from the commit before; nil when
 	// there is nothing to compare with.
 	Changed []string
-	// ChangedSince are the paths that differ from another ref, nil when there is
-	// nothing to compare with; nil makes compare_to the same as Changed.
-	ChangedSince func(ref string) []string
+	// ChangedSince gives the paths that changed since another ref; nil makes
+	// compare_to the same as no comparison at all. An error: there is no such ref.
+	ChangedSince func(ref string) ([]string, error)
 	// Files gives all paths of the commit's tree. It is called when a rule or
 	// an include asks.
 	Files func() []string
+
+	failed error // of what rules asked
 }
 
 // Pipeline is what an event makes: jobs in the order of stages, then of the
@@ -145,6 +147,7 @@ type Job struct {
 	NodeTotal      int
 	Environment    *Environment
 	PreGetSources  []string // hooks:pre_get_sources_script
+	ResourceGroup  string   // of which one job of the project runs at a time
 	Interrupt      bool
 	StartInSecs    int // of when: delayed
 

@@ -184,10 +184,19 @@ func TestCompareTo(t *testing.T) {
 	e := push("main")
 	e.Variables["BASE"] = "v1"
 	e.Changed = []string{"b"}
-	e.ChangedSince = func(ref string) []string { return map[string][]string{"v1": {"a"}}[ref] }
+	e.ChangedSince = func(ref string) ([]string, error) {
+		if ref != "v1" {
+			return nil, errors.New("none")
+		}
+		return []string{"a"}, nil
+	}
 	p, err := c.Pipeline(e)
 	if err != nil || jobNames(p) != "j k" {
 		t.Errorf("jobs %v, %v", p, err)
+	}
+	e.Variables["BASE"] = "gone"
+	if _, err := c.Pipeline(e); err == nil || !strings.Contains(err.Error(), "rules:changes:compare_to is not a valid ref") {
+		t.Error(err)
 	}
 }
 

@@ -44,7 +44,7 @@ var (
 // only fail later, in the job.
 var unsupported = []string{"trigger", "run", "id_tokens", "secrets"}
 
-var unheeded = []string{"coverage", "release", "publish", "pages", "manual_confirmation", "identity", "resource_group", "inputs", "dast_configuration"}
+var unheeded = []string{"coverage", "release", "publish", "pages", "manual_confirmation", "identity", "inputs", "dast_configuration"}
 
 // inherited looks a key up in the job, then in what it inherits.
 type inherited struct {
@@ -109,6 +109,7 @@ func (d *decoder) job(name string, at place, v, root *value) jobNode {
 		n.job.Dependencies, n.job.HasDeps = d.list(deps, path+" dependencies"), true
 	}
 	d.parallel(&n, v.get("parallel"), path+":parallel")
+	n.job.ResourceGroup = d.text(v.get("resource_group"), path+" resource group")
 	if e := present(v, "environment"); e != nil {
 		d.environment(&n.job, e, path+":environment")
 	}

@@ -115,6 +115,9 @@ func (c *Config) Pipeline(e Event) (*Pipeline, error) {
 	for i := range p.Jobs {
 		bind(&p.Jobs[i], taken, errs)
 	}
+	if e.failed != nil {
+		errs.add(place{file: c.file}, "%v", e.failed)
+	}
 	if err := errs.err(); err != nil {
 		return nil, err
 	}
@@ -183,6 +186,7 @@ func (c *Config) decideJob(n *jobNode, e *Event, global []Variable) (jobs []Job,
 		for k := range j.Tags {
 			j.Tags[k] = ExpandFully(j.Tags[k], get.expanded)
 		}
+		j.ResourceGroup = ExpandFully(j.ResourceGroup, get.expanded)
 		if j.Environment != nil {
 			e := *j.Environment
 			e.Name = ExpandFully(e.Name, get.expanded)

@@ -1,6 +1,7 @@
 package ci
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -187,7 +188,11 @@ func (r *rule) matches(e *Event, s scope) bool {
 	if r.hasChanges {
 		changed := e.Changed
 		if r.compareTo != "" && e.ChangedSince != nil {
-			changed = e.ChangedSince(Expand(r.compareTo, s.expanded))
+			since, err := e.ChangedSince(ExpandFully(r.compareTo, s.expanded))
+			if err != nil {
+				e.failed = errors.New("rules:changes:compare_to is not a valid ref")
+			}
+			changed = since
 		}
 		if changed != nil && !globsOf(r.changes, s.expanded).match(changed) {
 			return false

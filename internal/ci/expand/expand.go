@@ -148,18 +148,3 @@ func word(text string) int {
 	}
 	return len(text)
 }
-
-// Slug is text as it fits into a host name: lower case, everything but letters
-// and digits a dash, at most 63 characters, no dash at either end.
-func Slug(text string) string {
-	b := []byte(strings.ToLower(text))
-	for i, c := range b {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
-			b[i] = '-'
-		}
-	}
-	if len(b) > 63 {
-		b = b[:63]
-	}
-	return strings.Trim(string(b), "-")
-}

@@ -74,10 +74,7 @@ func Composite(jobs []Job, dag bool) string {
 		return "canceled"
 	case only("pending", "created", "skipped", warn, ignored):
 		return "pending"
-	// A job that is being canceled still runs; nothing else does any more.
-	case set["canceling"] && !set["running"] && !set["pending"]:
-		return "canceling"
-	case set["running"], set["pending"], set["canceling"]:
+	case set["running"], set["pending"]:
 		return "running"
 	case set["waiting_for_resource"]:
 		return "waiting_for_resource"
@@ -89,8 +86,22 @@ func Composite(jobs []Job, dag bool) string {
 		return "preparing"
 	case set["created"]:
 		return "running"
+	case set["canceling"]:
+		return "canceling"
 	}
 	return "failed"
+}
+
+// Enter is the status that a pipeline has after the composite of its jobs
+// became next. One that has begun runs again when a job waits once more.
+func Enter(now, next string) string {
+	if next == "pending" {
+		switch now {
+		case "running", "success", "failed", "canceling", "canceled":
+			return "running"
+		}
+	}
+	return next
 }
 
 // complete tells whether followers in later stages may be decided. A blocking

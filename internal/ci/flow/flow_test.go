@@ -142,3 +142,24 @@ func TestEveryPipelineEnds(t *testing.T) {
 		}
 	})
 }
+
+// A job that is being canceled counts for less than what still has to come.
+func TestCanceling(t *testing.T) {
+	for other, want := range map[string]string{"created": "running", "manual": "manual", "scheduled": "scheduled", "success": "canceling", "running": "running"} {
+		if got := Composite([]Job{{Name: "a", Status: "canceling"}, {Name: "b", Status: other}}, false); got != want {
+			t.Errorf("canceling and %s is %s, want %s", other, got, want)
+		}
+	}
+}
+
+// A pipeline that has begun does not wait again.
+func TestEnter(t *testing.T) {
+	for now, want := range map[string]string{"created": "pending", "pending": "pending", "running": "running", "failed": "running", "success": "running", "canceled": "running"} {
+		if got := Enter(now, "pending"); got != want {
+			t.Errorf("%s becomes %s, want %s", now, got, want)
+		}
+	}
+	if got := Enter("running", "failed"); got != "failed" {
+		t.Errorf("running becomes %s, want failed", got)
+	}
+}

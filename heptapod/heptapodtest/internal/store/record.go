@@ -156,16 +156,17 @@ type Manager struct {
 
 // Statuses of jobs and pipelines.
 const (
-	Created   = "created"
-	Pending   = "pending"
-	Running   = "running"
-	Success   = "success"
-	Failed    = "failed"
-	Canceling = "canceling"
-	Canceled  = "canceled"
-	Skipped   = "skipped"
-	Manual    = "manual"
-	Scheduled = "scheduled"
+	Created            = "created"
+	Pending            = "pending"
+	Running            = "running"
+	Success            = "success"
+	Failed             = "failed"
+	Canceling          = "canceling"
+	WaitingForResource = "waiting_for_resource"
+	Canceled           = "canceled"
+	Skipped            = "skipped"
+	Manual             = "manual"
+	Scheduled          = "scheduled"
 )
 
 // Finished tells whether nothing more happens by itself.
@@ -186,6 +187,7 @@ type Pipeline struct {
 	Source     string
 	Ref        string
 	Tag        bool
+	TagMessage string
 	SHA        string
 	BeforeSHA  string
 	Snapshot   string // the Git commit that a runner without Mercurial fetches
@@ -194,11 +196,15 @@ type Pipeline struct {
 	YAMLErrors string
 	Warnings   []string
 	Stages     []string
+	Name       string     // of workflow:name
 	Variables  []Variable // given when the pipeline was made
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
-	StartedAt  time.Time
-	FinishedAt time.Time
+	// OnNewCommit and OnJobFailure are those of workflow:auto_cancel.
+	OnNewCommit  string
+	OnJobFailure string
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	StartedAt    time.Time
+	FinishedAt   time.Time
 }
 
 // Commit is what a pipeline's variables tell of its commit.
@@ -238,6 +244,7 @@ type Job struct {
 	Played        bool // somebody started it by hand
 	Interruptible bool // a newer push may cancel it
 	StartIn       int  // seconds that a delayed job waits once its turn has come
+	ResourceGroup string
 
 	RunnerID  int64
 	SystemID  string

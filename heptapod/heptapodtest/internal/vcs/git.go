@@ -134,6 +134,20 @@ func (g gitRepo) files(ctx context.Context, id string) ([]string, error) {
 	return split0(out), err
 }
 
+func (g gitRepo) tagMessage(ctx context.Context, tag string) (string, error) {
+	out, err := g.run(ctx, "for-each-ref", "--format=%(objecttype) %(contents)", "refs/tags/"+tag)
+	text, annotated := strings.CutPrefix(string(out), "tag ")
+	if err != nil || !annotated {
+		return "", err
+	}
+	return strings.TrimRight(text, "\n"), nil
+}
+
+func (g gitRepo) ancestor(ctx context.Context, a, b string) (string, error) {
+	out, err := g.run(ctx, "merge-base", a, b)
+	return strings.TrimSpace(string(out)), err
+}
+
 func (g gitRepo) changed(ctx context.Context, from, to string) ([]string, error) {
 	out, err := g.run(ctx, "diff-tree", "-r", "-z", "--name-only", "--no-renames", from, to)
 	return split0(out), err

@@ -248,6 +248,14 @@ func (h hgRepo) files(ctx context.Context, id string) ([]string, error) {
 	return split0(out), err
 }
 
+// tagMessage: a tag of Mercurial has none, only the commit that records it has.
+func (h hgRepo) tagMessage(context.Context, string) (string, error) { return "", nil }
+
+func (h hgRepo) ancestor(ctx context.Context, a, b string) (string, error) {
+	out, err := h.run(ctx, "log", "--rev", "ancestor("+a+", "+b+")", "--template", "{node}")
+	return strings.TrimSpace(string(out)), err
+}
+
 func (h hgRepo) changed(ctx context.Context, from, to string) ([]string, error) {
 	out, err := h.run(ctx, "status", "--rev", from, "--rev", to, "-mar", "--no-status", "--print0")
 	return split0(out), err

@@ -24,6 +24,9 @@ type backend interface {
 	file(ctx context.Context, id, name string) ([]byte, error)
 	files(ctx context.Context, id string) ([]string, error)
 	changed(ctx context.Context, from, to string) ([]string, error)
+	tagMessage(ctx context.Context, tag string) (string, error)
+	// ancestor is the newest common one of two revisions.
+	ancestor(ctx context.Context, a, b string) (string, error)
 }
 
 func (s *store) backend(path string) (backend, error) {
@@ -165,6 +168,33 @@ func (s *store) Changed(ctx context.Context, path, from, to string) ([]string, e
 		return nil, fmt.Errorf("compare revisions of %s: %w", path, err)
 	}
 	return list, nil
+}
+
+func (s *store) TagMessage(ctx context.Context, path, tag string) (string, error) {
+	b, err := s.backend(path)
+	if err != nil {
+		return "", err
+	}
+	text, err := b.tagMessage(ctx, tag)
+	if err != nil {
+		return "", fmt.Errorf("read tag %s of %s: %w", tag, path, err)
+	}
+	return text, nil
+}
+
+func (s *store) ChangedSince(ctx context.Context, path, base, rev string) ([]string, error) {
+	b, newer, err := s.at(ctx, path, rev)
+	if err != nil {
+		return nil, err
+	}
+	older, err := resolve(ctx, b, base)
+	if err == nil {
+		older, err = b.ancestor(ctx, older, newer)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("compare revisions of %s: %w", path, err)
+	}
+	return s.Changed(ctx, path, older, newer)
 }
 
 // title is a message's first line.

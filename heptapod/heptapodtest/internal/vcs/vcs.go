@@ -59,8 +59,13 @@ type Store interface {
 	// File reads one file at a revision; fs.ErrNotExist when there is none.
 	File(ctx context.Context, path, rev, name string) ([]byte, error)
 	Files(ctx context.Context, path, rev string) ([]string, error)
+	// TagMessage is what somebody wrote who made a tag; "" for a tag that is
+	// only a name.
+	TagMessage(ctx context.Context, path, tag string) (string, error)
 	// Changed lists the paths that differ between two revisions; nil when from is Zero.
 	Changed(ctx context.Context, path, from, to string) ([]string, error)
+	// ChangedSince lists the paths that differ between rev and where it left base.
+	ChangedSince(ctx context.Context, path, base, rev string) ([]string, error)
 
 	// Snapshot makes sure that a Git repository holds rev's tree under
 	// refs/pipelines/<id> (and, for Mercurial, as the single synthetic commit
