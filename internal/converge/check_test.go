@@ -146,6 +146,7 @@ func TestDown(t *testing.T) {
 			w.find("hepta-runner").State = "exited"
 			w.find("hepta-traefik").Name = "proxy"
 		}},
+		{"connected to a network by hand", DownOptions{}, func(_ *Stack, w *world) { w.connect("hepta-traefik", "metrics") }},
 		{"adopted network and volume", DownOptions{Volumes: true}, func(_ *Stack, w *world) { w.networks[0].Labels, w.volumes[0].Labels = nil, nil }},
 		{"description emptied", DownOptions{}, func(s *Stack, _ *world) { *s = Stack{Name: "hepta"} }},
 		{"other stack and lock stay", DownOptions{}, func(s *Stack, w *world) {

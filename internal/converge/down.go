@@ -24,6 +24,7 @@ func Down(s *Stack, o *Observed, d DownOptions) (*Plan, error) {
 	stops, gone := make(map[string][]*node), make([]*node, 0, len(containers))
 	removal := make(map[string]*node, len(containers))
 	for _, c := range containers {
+		p.noteExtraNetworks(c)
 		var stop *node
 		group := "remove " + c.Name
 		if c.Running() {

@@ -50,8 +50,11 @@ type Operation struct {
 
 	Container *Container `json:"-"`
 	Network   *Network   `json:"-"`
-	Volume    *Volume    `json:"-"`
-	File      *File      `json:"-"`
+	// Like is, on ConnectNetwork, the id of a container on that network whose
+	// aliases and addresses there are taken over.
+	Like   string  `json:"-"`
+	Volume *Volume `json:"-"`
+	File   *File   `json:"-"`
 	// Apply is the command of RunInContainer. On WriteFile it says that such a
 	// command follows: the file is marked as pending until it was done.
 	Apply *Apply `json:"-"`

@@ -183,6 +183,10 @@ func (p *planner) drift(v *service, c *ObservedContainer) []string {
 	}
 	if !c.Running() {
 		for _, name := range p.lost(c) {
+			if p.o.Network(name).ID == "" && !slices.ContainsFunc(p.s.Networks, func(n Network) bool { return n.Name == name }) {
+				causes = append(causes, fmt.Sprintf("network %s is gone", name))
+				continue
+			}
 			causes = append(causes, fmt.Sprintf("network %s was made anew", name))
 		}
 	}

@@ -35,6 +35,7 @@ func (p *planner) planContainers() {
 			}
 		}
 		p.planConnects(v)
+		p.planExtraNetworks(v)
 	}
 }
 

@@ -159,6 +159,20 @@ var cases = []planCase{
 		w.containers = nil
 		w.networks = nil
 	}},
+	{"connected to a network by hand", func(s *Stack, w *world) { w.connect("hepta-traefik", "metrics") }},
+	{"connected to a network by hand and changed", func(s *Stack, w *world) {
+		w.connect("hepta-traefik", "metrics")
+		s.container("traefik").Image = "traefik:v3.7.0"
+	}},
+	{"connected to a network by hand that is gone", func(s *Stack, w *world) {
+		w.connect("hepta-traefik", "metrics")
+		w.networks = w.networks[:len(w.networks)-1]
+		w.find("hepta-traefik").State = "exited"
+	}},
+	{"connected to a network by hand and interrupted", func(s *Stack, w *world) {
+		w.connect("hepta-traefik", "metrics")
+		w.next(s, "created")
+	}},
 	{"network adopted", func(s *Stack, w *world) { w.networks[0].Labels = nil }},
 	{"network doubled", func(s *Stack, w *world) {
 		w.networks = append(w.networks, ObservedNetwork{ID: "0", Name: "web", Labels: map[string]string{LabelStack: "hepta"}})
@@ -265,6 +279,12 @@ func (w *world) pend(host string) {
 
 func (w *world) remove(name string) {
 	w.containers = slices.DeleteFunc(w.containers, func(b *box) bool { return b.Name == name })
+}
+
+// connect puts a container on a network of somebody else.
+func (w *world) connect(name, network string) {
+	w.networks = append(w.networks, ObservedNetwork{ID: w.id("net"), Name: network, Driver: "bridge"})
+	w.find(name).Networks[network] = w.networks[len(w.networks)-1].ID
 }
 
 // guest adds a container of someone else that the proxy publishes.

@@ -86,10 +86,18 @@ func TestEngineUpAndDown(t *testing.T) {
 	if got := st.onHost(t, "applied"); string(got.Content) != "2\n" {
 		t.Errorf("applied: %q", got.Content)
 	}
+	// What takes a container's place is on the networks that somebody has
+	// connected it to by hand, under the same names.
+	st.connectByHand(t, st.stack.Name+"-metrics", "site.metrics")
 	st.stack.Files[0].Content = []byte("two\n")
 	st.mustUp(t)
 	st.mustBeDone(t)
 	st.mustBeServing(t)
+	if now, err := st.api.ContainerInspect(t.Context(), st.stack.Name+"-web"); err != nil {
+		t.Fatal(err)
+	} else if on := now.NetworkSettings.Networks[st.stack.Name+"-metrics"]; on == nil || !slices.Contains(on.Aliases, "site.metrics") || on.IPAddress == "" {
+		t.Errorf("on the network that the old one was connected to by hand it is %+v", on)
+	}
 
 	plan, err := st.Down(t.Context(), st.stack, DownOptions{Volumes: true})
 	if err != nil {
@@ -103,6 +111,25 @@ func TestEngineUpAndDown(t *testing.T) {
 	st.mustUp(t)
 	if got := st.onHost(t, "once"); string(got.Content) != "first\n" {
 		t.Errorf("once: %q", got.Content)
+	}
+}
+
+// connectByHand puts the stack's container on a network of somebody else.
+func (st *stage) connectByHand(t *testing.T, name, alias string) {
+	t.Helper()
+	made, err := st.api.NetworkCreate(t.Context(), name, network.CreateOptions{Driver: "bridge"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		_ = st.api.NetworkDisconnect(ctx, made.ID, st.stack.Name+"-web", true)
+		if err := st.api.NetworkRemove(ctx, made.ID); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := st.api.NetworkConnect(t.Context(), made.ID, st.stack.Name+"-web", &network.EndpointSettings{Aliases: []string{alias}}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -24,6 +25,9 @@ import (
 
 // applyTime bounds an Apply that says nothing itself.
 const applyTime = 10 * time.Minute
+
+// shortID is the length of the id that an Engine shows and adds to aliases.
+const shortID = 12
 
 // perform is one operation: one call, and what is needed to know that it
 // took effect. What is there already, or gone already, is as good as done.
@@ -125,13 +129,37 @@ func (e *Engine) createNetwork(ctx context.Context, op converge.Operation) error
 }
 
 func (x *execution) connect(ctx context.Context, op converge.Operation) error {
-	settings := &network.EndpointSettings{}
+	settings, err := x.l.e.endpointLike(ctx, op)
+	if err != nil {
+		return err
+	}
 	for _, a := range op.Container.Networks {
 		if a.Network == op.Network.Name {
 			settings.Aliases = a.Aliases
 		}
 	}
 	return x.l.e.api.NetworkConnect(ctx, op.Network.Name, x.id(op.Target), settings)
+}
+
+// endpointLike is how a container was connected whose place another one takes;
+// empty where there is none.
+func (e *Engine) endpointLike(ctx context.Context, op converge.Operation) (*network.EndpointSettings, error) {
+	settings := &network.EndpointSettings{}
+	if op.Like == "" {
+		return settings, nil
+	}
+	old, err := e.api.ContainerInspect(ctx, op.Like)
+	if err != nil {
+		return nil, fmt.Errorf("look how %s is connected: %w", op.Like, err)
+	}
+	if old.NetworkSettings == nil || old.NetworkSettings.Networks[op.Network.Name] == nil {
+		return settings, nil
+	}
+	was := old.NetworkSettings.Networks[op.Network.Name]
+	settings.IPAMConfig, settings.Links, settings.DriverOpts, settings.GwPriority = was.IPAMConfig, was.Links, was.DriverOpts, was.GwPriority
+	// Engines before 25 add the container's own id.
+	settings.Aliases = slices.DeleteFunc(slices.Clone(was.Aliases), func(a string) bool { return len(a) == shortID && strings.HasPrefix(old.ID, a) })
+	return settings, nil
 }
 
 func (x *execution) create(ctx context.Context, op converge.Operation) error {
