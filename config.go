@@ -76,7 +76,7 @@ type Traefik struct {
 	// The proxy's own page. Left out, there is none.
 	Dashboard *Dashboard `yaml:"dashboard"`
 	// Further static flags, such as --ping.entrypoint=x. They come last.
-	Flags []string `yaml:"flags"`
+	Flags []string `yaml:"flags" private:"inside"`
 	// Further labels of the container.
 	Labels map[string]string `yaml:"labels"`
 }

@@ -35,13 +35,13 @@ type Heptapod struct {
 	// Addresses exempt from the limit on failed logins.
 	RackAttackAllow []string `yaml:"rack_attack_allow"`
 	// Lines for gitlab.rb. They come last and so have the last word.
-	GitlabRB string `yaml:"gitlab_rb" check:"text"`
+	GitlabRB string `yaml:"gitlab_rb" check:"text" private:"inside"`
 	// File with the password of root for the very first boot. Default: one is made and kept in the data directory.
 	RootPasswordFile string `yaml:"root_password_file" into:"RootPassword" private:"true"`
 	// Mail address of root.
 	RootEmail string `yaml:"root_email" check:"email"`
 	// Further environment. Not for secrets: docker inspect shows it.
-	Env map[string]string `yaml:"env" check:"var"`
+	Env map[string]string `yaml:"env" check:"var" private:"inside"`
 	// Further labels of the container.
 	Labels map[string]string `yaml:"labels"`
 	// Further published ports, the same number outside and inside.

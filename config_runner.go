@@ -66,11 +66,11 @@ type Runner struct {
 	// Another forge to take jobs from.
 	Forge *RunnerForge `yaml:"forge"`
 	// Variables for every job, as NAME=value.
-	Environment []string `yaml:"environment" check:"env"`
+	Environment []string `yaml:"environment" check:"env" private:"inside"`
 	// Further keys of the runner's section in config.toml.
-	Settings map[string]any `yaml:"settings"`
+	Settings map[string]any `yaml:"settings" private:"inside"`
 	// Further keys of its docker section, such as shm_size or volumes.
-	Docker map[string]any `yaml:"docker"`
+	Docker map[string]any `yaml:"docker" private:"inside"`
 }
 
 // RunnerForge is another forge that a runner takes jobs from.

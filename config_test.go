@@ -2,6 +2,8 @@ package hepta
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -381,6 +383,50 @@ runners:
 	} {
 		if !strings.Contains(string(content), line) {
 			t.Errorf("%s is not in\n%s", line, content)
+		}
+	}
+}
+
+// A hepta.yaml that holds secrets in its own lines and that everybody can read
+// is told at the first of them, with the command that ends it; one without
+// secrets may be read by everybody.
+func TestExposedConfigurationIsTold(t *testing.T) {
+	const plain = "forge: hg.example.org\nacme: {email: admin@example.org}\nheptapod:\n  smtp: {address: smtp.example.org, user: hg, password_file: smtp.secret}\n"
+	for name, c := range map[string]struct {
+		more string
+		at   string // path of the first secret; "" for none
+		line int
+	}{
+		"none":        {"", "", 0},
+		"gitlab_rb":   {"  gitlab_rb: |\n    gitlab_rails['time_zone'] = 'UTC'\n    gitlab_rails['ldap_password'] = 'x'\n", "heptapod.gitlab_rb", 5},
+		"harmless":    {"  gitlab_rb: |\n    gitlab_rails['time_zone'] = 'UTC'\n    registry['token_expiry'] = 30\n", "", 0},
+		"environment": {"runners:\n  - {name: r, environment: ['A=b', 'DEPLOY_TOKEN=x']}\n", "runners[0].environment", 6},
+		"settings":    {"runners:\n  - {name: r, settings: {cache: {Type: s3, s3: {SecretKey: x}}}}\n", "runners[0].settings", 6},
+		"env":         {"  env: {LDAP_PASSWORD: x}\n", "heptapod.env", 5},
+		"flags":       {"traefik: {flags: ['--metrics.influxdb2.token=x']}\n", "traefik.flags", 5},
+	} {
+		for _, mode := range []fs.FileMode{0o644, 0o600} {
+			dir := t.TempDir()
+			file := filepath.Join(dir, "hepta.yaml")
+			for path, text := range map[string]string{file: plain + c.more, filepath.Join(dir, "smtp.secret"): "x"} {
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Chmod(file, mode); err != nil {
+				t.Fatal(err)
+			}
+			cfg, err := Load(file)
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			got, want := strings.Join(cfg.Warnings, "\n"), ""
+			if c.at != "" && mode == 0o644 {
+				want = fmt.Sprintf("%s holds secrets and everybody on this machine can read it (mode 0644): chmod 600 %s", file, file)
+			}
+			if want == "" && got != "" || !strings.Contains(got, want) || !strings.Contains(got, c.at) && want != "" || want != "" && !strings.HasPrefix(got, fmt.Sprintf("%s:%d:", file, c.line)) {
+				t.Errorf("%s, mode %04o: %q", name, mode, got)
+			}
 		}
 	}
 }

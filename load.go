@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/secret"
 	"github.com/heptaup/hepta/internal/yamlconfig"
 )
 
@@ -21,7 +22,7 @@ const DefaultFile = "hepta.yaml"
 // Load reads a configuration and the files that it names. Everything that is
 // wrong with it is one *ConfigError.
 func Load(path string) (*Config, error) {
-	data, err := readConfig(path)
+	data, mode, err := readConfig(path)
 	if err != nil {
 		return nil, err
 	}
@@ -36,28 +37,38 @@ func Load(path string) (*Config, error) {
 	if err := yamlconfig.NewError(path, at, problems); err != nil {
 		return nil, err
 	}
+	if inside := yamlconfig.Inside(cfg); len(inside) > 0 {
+		if text := secret.Exposed(path, mode); text != "" {
+			warnings = append(warnings, yamlconfig.Problem{Path: inside[0], Text: text})
+		}
+	}
 	for _, w := range warnings {
+		w.Position = at[w.Path]
 		cfg.Warnings = append(cfg.Warnings, (&yamlconfig.Error{Name: path, Problems: []yamlconfig.Problem{w}}).Error())
 	}
 	return cfg, nil
 }
 
-func readConfig(path string) ([]byte, error) {
+func readConfig(path string) ([]byte, fs.FileMode, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &fault.Error{Op: "read", What: path, Err: fs.ErrNotExist,
+		return nil, 0, &fault.Error{Op: "read", What: path, Err: fs.ErrNotExist,
 			Remedy: "Write one with 'hepta init', or name another with --file."}
 	}
 	var data []byte
+	var mode fs.FileMode
 	if err == nil {
 		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			mode = info.Mode()
+		}
 		data, err = io.ReadAll(io.LimitReader(f, yamlconfig.MaxBytes+1))
 	}
 	var failed *fs.PathError
 	if errors.As(err, &failed) {
-		return nil, &fault.Error{Op: "read", What: path, Err: failed.Err, Remedy: "Name a file that can be read with --file."}
+		return nil, 0, &fault.Error{Op: "read", What: path, Err: failed.Err, Remedy: "Name a file that can be read with --file."}
 	}
-	return data, err
+	return data, mode, err
 }
 
 // Parse reads a configuration without opening any file: what keys such as

@@ -55,7 +55,7 @@ func AddRunner(path string, d RunnerDraft) error {
 			return &fault.Error{Op: "add runner", What: strconv.Quote(d.Name), Why: strconv.Quote(text) + " is not UTF-8", Remedy: "Write it as text."}
 		}
 	}
-	data, err := readConfig(path)
+	data, _, err := readConfig(path)
 	if err != nil {
 		return err
 	}

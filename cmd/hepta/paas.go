@@ -62,6 +62,7 @@ func readPaasConfig(path string, t terminal) (paas.Config, error) {
 		explain(t, err, true)
 		return paas.Config{}, exit(exitPaasConfig)
 	}
+	warnOfExposed(t, path)
 	cfg, warnings, err := paas.Read(data)
 	for _, w := range warnings {
 		fmt.Fprintf(t.err, "warning: %s: %s\n", path, w)

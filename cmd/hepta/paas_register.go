@@ -67,6 +67,7 @@ func paasRegisterCommand(t terminal) *cli.Command {
 			if err := paas.AddSection(path, s); err != nil {
 				return err
 			}
+			warnOfExposed(t, path)
 			fmt.Fprintf(t.out, "Runner %s is in %s.\n", s.Name, path)
 			if s.Executor == paas.CleverDocker {
 				fmt.Fprintln(t.out, "Add cc_orga_id and cc_token to its section, or cc_multi_tenant.")

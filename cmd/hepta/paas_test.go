@@ -155,3 +155,39 @@ cc_api_url = "%s/v2"
 		t.Errorf("exit code %d: %s", code, errs)
 	}
 }
+
+// A configuration with tokens that everybody can read is told, by each command
+// that reads it, with the command that ends it.
+func TestPaasTellsOfAnExposedConfiguration(t *testing.T) {
+	forge := heptapodtest.New(t)
+	made, err := forge.NewRunnerToken()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file, token := filepath.Join(dir, "paas.toml"), filepath.Join(dir, "token")
+	for path, text := range map[string]string{file: fmt.Sprintf("state_file = %q\n", dir+"/state.json"), token: made} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	want := "warning: " + file + " holds secrets and everybody on this machine can read it (mode 0644): chmod 600 " + file + "\n"
+	for _, args := range [][]string{
+		{"paas", "register", "--coordinator-url", forge.URL, "--name", "r", "--executor", "local-docker", "--token-file", token, file},
+		{"paas", "systemd", file},
+		{"paas", "run", "--poll-cycles", "1", file},
+	} {
+		if code, _, errs := invoke(args...); code != exitOK || !strings.Contains(errs, want) {
+			t.Errorf("%v: exit code %d, said %q", args, code, errs)
+		}
+	}
+	if err := os.Chmod(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, errs := invoke("paas", "systemd", file); strings.Contains(errs, "everybody") {
+		t.Error(errs)
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/internal/pattern"
+	"github.com/heptaup/hepta/internal/secret"
 )
 
 var (
@@ -57,10 +58,19 @@ func readPrivate(t terminal, path string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Mode().Perm()&0o004 != 0 {
-		fmt.Fprintf(t.err, "warning: everybody on this machine can read %s; chmod 600 it\n", path)
-	}
+	warnOfExposed(t, path)
 	return readBounded(f, most)
+}
+
+// warnOfExposed tells of a file with secrets that everybody can read.
+func warnOfExposed(t terminal, path string) {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return
+	}
+	if text := secret.Exposed(path, info.Mode()); text != "" {
+		fmt.Fprintln(t.err, "warning: "+text)
+	}
 }
 
 func readPassword(in io.Reader) ([]byte, error) { return readBounded(in, maxToken) }

@@ -64,9 +64,8 @@ func ReadFiles(dir string, v any) (problems, warnings []Problem) {
 			problems = append(problems, Problem{Path: f.path, Text: fmt.Sprintf("read %s: %v", path, err)})
 			return
 		}
-		if private && mode&0o004 != 0 {
-			warnings = append(warnings, Problem{Path: f.path,
-				Text: fmt.Sprintf("%s is a secret that everybody on this machine can read (mode %04o): chmod 600 %s", path, mode, path)})
+		if text := secret.Exposed(path, mode); private && text != "" {
+			warnings = append(warnings, Problem{Path: f.path, Text: text})
 		}
 	})
 	return problems, warnings

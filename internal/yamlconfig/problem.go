@@ -13,6 +13,7 @@
 //	key:"name"           on a list: the element's key that must be there and unique
 //	into:"Password"      the field that takes the content of the file that is named here
 //	private:"true"       with into: the content is a secret
+//	private:"inside"     the value itself may hold secrets, among other things
 package yamlconfig
 
 import (

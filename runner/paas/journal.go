@@ -25,6 +25,8 @@ type Journal struct {
 	path  string
 	lock  *flock.Flock
 	write func(data []byte) error
+	// exposed is how the file lay open before it was opened; empty for a private one.
+	exposed string
 
 	mu      sync.Mutex
 	state   *state
@@ -88,6 +90,9 @@ func (j *Journal) load() error {
 	if err != nil {
 		return fmt.Errorf("read state file: %w", err)
 	}
+	if info, err := os.Stat(j.path); err == nil && info.Mode().Perm()&0o004 != 0 {
+		j.exposed = fmt.Sprintf("%04o", info.Mode().Perm())
+	}
 	if j.state, err = decodeState(data); err != nil {
 		return &fault.Error{
 			Op: "read state file", What: j.path, Why: err.Error(),
@@ -98,9 +103,16 @@ func (j *Journal) load() error {
 }
 
 // replace writes beside the file and renames: after a crash there is the old
-// content or the new one.
+// content or the new one, of mode 0600 whatever it was before.
 func (j *Journal) replace(data []byte) error {
-	if err := renameio.WriteFile(j.path, data, 0o600, renameio.WithTempDir(filepath.Dir(j.path)), renameio.IgnoreUmask()); err != nil {
+	f, err := renameio.NewPendingFile(j.path, renameio.WithTempDir(filepath.Dir(j.path)), renameio.WithStaticPermissions(0o600))
+	if err == nil {
+		if _, err = f.Write(data); err == nil {
+			err = f.CloseAtomicallyReplace()
+		}
+		_ = f.Cleanup()
+	}
+	if err != nil {
 		return fmt.Errorf("write state file: %w", err)
 	}
 	dir, err := os.Open(filepath.Dir(j.path))

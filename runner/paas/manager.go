@@ -94,6 +94,9 @@ func (m *Manager) Run(ctx context.Context, cfg Config, reload <-chan Config) err
 	if err := m.Journal.Introduce(ctx, cfg.Runners...); err != nil {
 		return err
 	}
+	if mode := m.Journal.exposed; mode != "" {
+		m.Log.Warn("everybody on this machine could read the state file with the secrets of jobs; it has mode 0600 now", "file", m.Journal.path, "mode", mode)
+	}
 	// Waits end with ctx, calls under way a moment later.
 	calls, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()

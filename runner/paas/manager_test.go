@@ -252,3 +252,26 @@ func TestCallsForAJob(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// A state file that lies open, as a copy of an older one may, is told, and is
+// for its owner alone from the first write on.
+func TestStateFileThatLiesOpen(t *testing.T) {
+	f := forge(t)
+	c := clevertest.New(t)
+	cfg := configured(t, f, c, "")
+	if err := os.WriteFile(cfg.StateFile, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(cfg.StateFile, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	log, stop := managed(t, cfg, &Manager{})
+	eventually(t, "mode 0600", func() bool {
+		info, err := os.Stat(cfg.StateFile)
+		return err == nil && info.Mode().Perm() == 0o600
+	})
+	stop()
+	if text := log.String(); !strings.Contains(text, "everybody on this machine could read the state file") || !strings.Contains(text, "mode=0644") {
+		t.Error(text)
+	}
+}
