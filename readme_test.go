@@ -138,13 +138,3 @@ func TestNamedTestsExist(t *testing.T) {
 		t.Errorf("%s names %s, which is not there", file, name)
 	}
 }
-
-// The command that runs the tests stands alone on its line, for people and for
-// programs that look for it.
-func TestReadmeNamesTheTestCommand(t *testing.T) {
-	const command = "go test -race -shuffle=on -timeout 75m ./..."
-	first := regexp.MustCompile(`(?m)^ *go test .*$`).FindString(read(t, "README.md"))
-	if first != command || !strings.Contains(read(t, "README.md"), "```sh\n"+command+"\n```") {
-		t.Errorf("the first line that runs tests is %q", first)
-	}
-}

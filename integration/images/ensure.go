@@ -12,6 +12,7 @@ import (
 	"github.com/docker/docker/client"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/heptaup/hepta/internal/hosttool"
 	"github.com/heptaup/hepta/internal/progress"
 )
 
@@ -71,7 +72,7 @@ type maker struct {
 	docker client.APIClient
 	sink   progress.Sink
 	store  *store
-	host   *host
+	host   *hosttool.Host
 	arch   string            // of the Engine's machine
 	sums   map[string]string // program → hash of its inputs
 	jobs   map[Name]*job
@@ -93,7 +94,7 @@ func newMaker(ctx context.Context, docker client.APIClient, sink progress.Sink) 
 	if err != nil {
 		return nil, fmt.Errorf("ask Docker Engine for its version: %w", err)
 	}
-	return &maker{docker: docker, sink: sink, store: s, host: thisHost(), arch: version.Arch,
+	return &maker{docker: docker, sink: sink, store: s, host: hosttool.This(), arch: version.Arch,
 		sums: map[string]string{}, jobs: map[Name]*job{}}, nil
 }
 
@@ -143,7 +144,7 @@ func (m *maker) plan(ctx context.Context, names []Name) error {
 // hash fills in what the program is made from.
 func (m *maker) hash(ctx context.Context, p program) (err error) {
 	if p.module == "" {
-		if err := m.host.need(ctx, goTool(), m.say(Name(p.name))); err != nil {
+		if err := m.host.Need(ctx, m.say(Name(p.name)), hosttool.Go()); err != nil {
 			return err
 		}
 	}
@@ -315,7 +316,7 @@ func (m *maker) build(ctx context.Context, p program) (string, error) {
 			event.Text = text
 			m.sink.Send(event)
 		}
-		if err := m.host.need(ctx, goTool(), say); err != nil {
+		if err := m.host.Need(ctx, say, hosttool.Go()); err != nil {
 			return "", err
 		}
 		say("building (" + p.about + " when nothing is cached)")

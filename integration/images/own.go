@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/hosttool"
 )
 
 const (
@@ -46,7 +47,7 @@ func ownModule(ctx context.Context, pkg, dir string) (string, error) {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", noSource(pkg, "", commandError(ctx, "go get "+pkg+"@"+version, string(out), err))
+		return "", noSource(pkg, "", hosttool.CommandError(ctx, "go get "+pkg+"@"+version, string(out), err))
 	}
 	return dir, nil
 }
@@ -102,7 +103,7 @@ func ownSources(ctx context.Context, pkg string) (string, error) {
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {
-		return "", commandError(ctx, "go list "+pkg, errs.String(), err)
+		return "", hosttool.CommandError(ctx, "go list "+pkg, errs.String(), err)
 	}
 	var parts []string
 	for line := range strings.Lines(string(out)) {

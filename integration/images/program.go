@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/heptaup/hepta/internal/hosttool"
 )
 
 // modules holds one go.mod and go.sum a program: versions are pinned there, and
@@ -113,7 +115,7 @@ func (p program) build(ctx context.Context, arch, dir string, step func(packages
 	out := &packageCounter{step: step}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {
-		return "", commandError(ctx, "go build "+p.pkg, out.said.String(), err)
+		return "", hosttool.CommandError(ctx, "go build "+p.pkg, out.said.String(), err)
 	}
 	return file, nil
 }
@@ -127,7 +129,7 @@ func (p program) find(ctx context.Context, src string) (string, error) {
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		return "", commandError(ctx, "go mod download "+p.pkg, said.String(), err)
+		return "", hosttool.CommandError(ctx, "go mod download "+p.pkg, said.String(), err)
 	}
 	var module struct{ Dir string }
 	if err := json.Unmarshal(out, &module); err != nil {

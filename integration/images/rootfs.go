@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/heptaup/hepta/internal/hosttool"
 )
 
 // suite is the Debian release of the base image.
@@ -46,14 +48,14 @@ func (m *maker) rootfs(ctx context.Context, r recipe) (string, error) {
 		name = "rootfs-" + string(r.name) + "-" + m.arch
 	}
 	return m.store.artefact(ctx, name, sum, func(dir string) (string, error) {
-		if err := m.host.need(ctx, mmdebstrapTool(), m.say(r.name)); err != nil {
+		if err := m.host.Need(ctx, m.say(r.name), hosttool.Mmdebstrap()); err != nil {
 			return "", err
 		}
 		m.say(r.name)("collecting Debian " + suite + " packages (about a minute)")
 		file := filepath.Join(dir, "rootfs.tar")
 		cmd := exec.CommandContext(ctx, "mmdebstrap", rootfsArgs(m.arch, file, r)...)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", commandError(ctx, "mmdebstrap "+suite, string(out), err)
+			return "", hosttool.CommandError(ctx, "mmdebstrap "+suite, string(out), err)
 		}
 		return file, nil
 	})
