@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types"
@@ -12,25 +11,6 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
-
-	"github.com/heptaup/hepta/internal/converge"
-	"github.com/heptaup/hepta/internal/pattern"
-)
-
-// markPrefix begins the labels that a runner puts on what it makes for jobs.
-// Runners before 13 put them on containers alone, and have no "managed".
-const markPrefix = "com.gitlab.gitlab-runner."
-
-// The names that runners give. A slot is one of the places that a runner has
-// for the jobs of a project; what is left of one is used again by the next.
-const slotPattern = `^runner-[A-Za-z0-9_-]{6,}?-project-[0-9]+-concurrent-[0-9]+-`
-
-var (
-	slotName    = pattern.New(slotPattern)
-	slotNetwork = pattern.New(slotPattern + `([A-Za-z0-9-]+-)?network$`)
-	slotCache   = pattern.New(slotPattern + `cache-[0-9a-f]{16,}(-protected)?$`)
-	hashedCache = pattern.New(`^runner-[0-9a-f]{16,}-cache-[0-9a-f]{16,}(-protected)?$`)
-	anonymous   = pattern.New(`^[0-9a-f]{64}$`)
 )
 
 // LeftoverKind is what a Leftover is.
@@ -59,8 +39,11 @@ type Leftover struct {
 	Kept    string `json:"kept,omitempty"`
 	Removed bool   `json:"removed,omitempty"`
 
-	slot string // of the runner, read out of the name
-	tags []string
+	slot   string // of the runner, read out of the name
+	tag    string // of an image, "" for one without a name
+	orphan bool   // a container that runs, and whose job's runner is no more
+	alias  bool   // an image that keeps another name
+	shared bool   // a container with volumes that were there before it: they stay
 }
 
 // yard is what the Engine holds, as Prune looks at it.
@@ -69,49 +52,13 @@ type yard struct {
 	networks   []network.Summary
 	volumes    []*volume.Volume
 	images     []image.Summary
+	// inherited are the labels of the images of containers that may be a
+	// runner's, by the id of the image.
+	inherited map[string]map[string]string
 	// ended is when a container that does not run did so last.
 	ended map[string]time.Time
-}
-
-// marks reads the labels of a job.
-func marks(l *Leftover, labels map[string]string) (marked bool) {
-	l.Job, l.Project, l.Runner = labels[markPrefix+"job.id"], labels[markPrefix+"project.id"], labels[markPrefix+"runner.id"]
-	return l.Job != "" || labels[markPrefix+"managed"] == "true"
-}
-
-// containerMarks is the leftover that a container may be. The containers of
-// stacks are none, whatever their images bear.
-func containerMarks(c *container.Summary) (Leftover, bool) {
-	l := Leftover{Kind: LeftContainer, ID: c.ID, Created: time.Unix(c.Created, 0)}
-	for _, n := range c.Names {
-		if n = strings.TrimPrefix(n, "/"); !strings.Contains(n, "/") {
-			l.Name = n
-		}
-	}
-	l.slot = slotName().FindString(l.Name)
-	marked := marks(&l, c.Labels) || l.slot != ""
-	return l, marked && c.Labels[converge.LabelStack] == ""
-}
-
-func volumeMarks(v *volume.Volume) (Leftover, bool) {
-	l := Leftover{Kind: LeftVolume, ID: v.Name, Name: v.Name, slot: slotName().FindString(v.Name)}
-	l.Created, _ = time.Parse(time.RFC3339, v.CreatedAt)
-	marked := marks(&l, v.Labels) || slotCache().MatchString(v.Name) || hashedCache().MatchString(v.Name)
-	return l, marked
-}
-
-func networkMarks(n network.Summary) (Leftover, bool) {
-	l := Leftover{Kind: LeftNetwork, ID: n.ID, Name: n.Name, Created: n.Created, slot: slotName().FindString(n.Name)}
-	return l, marks(&l, n.Labels) || slotNetwork().MatchString(n.Name)
-}
-
-func imageMarks(i *image.Summary) (Leftover, bool) {
-	l := Leftover{Kind: LeftImage, ID: i.ID, Name: i.ID, Created: time.Unix(i.Created, 0), tags: i.RepoTags}
-	l.tags = slices.DeleteFunc(slices.Clone(l.tags), func(t string) bool { return t == "<none>:<none>" })
-	if len(l.tags) > 0 {
-		l.Name = l.tags[0]
-	}
-	return l, marks(&l, i.Labels)
+	// orphans are the containers that run for a runner that is no more, by id.
+	orphans map[string]bool
 }
 
 // leftovers is what bears the marks of a job, with why some of it stays.
@@ -119,6 +66,7 @@ func imageMarks(i *image.Summary) (Leftover, bool) {
 // What a job uses that runs stays, and with it everything of that job and of
 // its slot. A job has moments without a running container: so does what was
 // in use, or made, after the given time. What any other container uses stays.
+// What runs for a runner that is no more goes: no job uses it.
 func (y yard) leftovers(after time.Time, keepCaches bool) []Leftover {
 	out := []Leftover{}
 	busy := map[string]string{} // job or slot → why
@@ -126,13 +74,16 @@ func (y yard) leftovers(after time.Time, keepCaches bool) []Leftover {
 	pending := map[string]*container.Summary{}
 	for i := range y.containers {
 		c := &y.containers[i]
-		l, marked := containerMarks(c)
-		if !marked {
+		labels, known := y.inherited[c.ImageID]
+		l, marked := containerMarks(c, labels)
+		if !marked || !known {
 			stays = append(stays, c)
 			continue
 		}
 		why := ""
 		switch {
+		case y.orphans[c.ID]:
+			l.orphan = true
 		case c.State == container.StateRunning || c.State == container.StatePaused || c.State == container.StateRestarting:
 			why = "its job runs"
 		case l.Created.After(after) || y.ended[c.ID].After(after):
@@ -148,6 +99,9 @@ func (y yard) leftovers(after time.Time, keepCaches bool) []Leftover {
 		out = append(out, l)
 	}
 	for i := range out {
+		if out[i].orphan {
+			continue
+		}
 		out[i].heed(busy)
 		if keepCaches && out[i].cache(pending[out[i].ID].Labels) {
 			out[i].Kept = cmp.Or(out[i].Kept, "it is a cache")
@@ -180,6 +134,7 @@ func (y yard) leftovers(after time.Time, keepCaches bool) []Leftover {
 		}
 		out = append(out, l)
 	}
+	y.findShared(out, pending)
 	for _, n := range y.networks {
 		l, marked := networkMarks(n)
 		add(l, marked, "network "+n.ID)
@@ -260,10 +215,36 @@ func holders(list []Leftover, pending map[string]*container.Summary, stays []*co
 		again = false
 		for i := range list {
 			c := pending[list[i].ID]
-			if list[i].Kept == "" && slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool { return volumes[m.Name] }) {
+			if list[i].Kept == "" && !list[i].orphan && slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool { return volumes[m.Name] }) {
 				list[i].Kept, again = "a container uses its volumes", true
 				mark(c)
 			}
+		}
+	}
+}
+
+// findShared marks the containers with an anonymous volume that no container
+// of a runner can have made, since it is older than all that have it.
+func (y yard) findShared(list []Leftover, pending map[string]*container.Summary) {
+	first := map[string]int64{} // anonymous volume → when the first that has it was made
+	for _, c := range pending {
+		for _, m := range c.Mounts {
+			if at, seen := first[m.Name]; !seen || c.Created < at {
+				first[m.Name] = c.Created
+			}
+		}
+	}
+	older := map[string]bool{}
+	for _, v := range y.volumes {
+		made, err := time.Parse(time.RFC3339, v.CreatedAt)
+		at, mounted := first[v.Name]
+		older[v.Name] = mounted && (err != nil || made.Unix() < at)
+	}
+	for i := range list {
+		if c := pending[list[i].ID]; c != nil {
+			list[i].shared = slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool {
+				return anonymous().MatchString(m.Name) && older[m.Name]
+			})
 		}
 	}
 }
@@ -286,10 +267,13 @@ func measure(list []Leftover, usage types.DiskUsage) {
 	}
 	counted := map[string]bool{}
 	for i := range list {
-		if list[i].Kept != "" {
+		if list[i].Kept != "" || list[i].alias {
 			continue
 		}
 		list[i].Bytes = size[list[i].ID]
+		if list[i].shared {
+			continue
+		}
 		for _, m := range mounts[list[i].ID] {
 			if anonymous().MatchString(m.Name) && !counted[m.Name] {
 				counted[m.Name] = true

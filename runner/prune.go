@@ -15,6 +15,7 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
+	"github.com/docker/docker/client"
 )
 
 // DefaultPruneAge is how long something must have been out of use to be taken
@@ -29,6 +30,7 @@ type PruneAPI interface {
 	VolumeList(ctx context.Context, options volume.ListOptions) (volume.ListResponse, error)
 	ImageList(ctx context.Context, options image.ListOptions) ([]image.Summary, error)
 	ContainerInspect(ctx context.Context, container string) (container.InspectResponse, error)
+	ImageInspect(ctx context.Context, image string, options ...client.ImageInspectOption) (image.InspectResponse, error)
 	ContainerRemove(ctx context.Context, container string, options container.RemoveOptions) error
 	NetworkRemove(ctx context.Context, network string) error
 	VolumeRemove(ctx context.Context, volumeID string, force bool) error
@@ -59,10 +61,11 @@ type Pruned struct {
 
 // Prune finds what the jobs of GitLab runners have left on an Engine, those of
 // every runner that works with it, and with Force removes it: containers,
-// networks, volumes, and images that were built with a job's label. They are
-// known by the labels that runners set and the names that they give; nothing
-// else is touched, nor what a job uses that runs or may run. What cannot be
-// removed is in the error, and the rest is removed all the same.
+// networks, volumes, and images that a job has built and named in LabelBuiltAs.
+// Only what a runner itself made counts, by the name and the labels that it
+// gives; an image may bring the labels, and does not make a container a
+// runner's. Nothing else is touched, nor what a job uses that runs or may run.
+// What cannot be removed is in the error, and the rest is removed all the same.
 func Prune(ctx context.Context, docker PruneAPI, o PruneOptions) (*Pruned, error) {
 	now := o.Now
 	if now.IsZero() {
@@ -111,7 +114,7 @@ func Prune(ctx context.Context, docker PruneAPI, o PruneOptions) (*Pruned, error
 // survey looks at the Engine: a list a kind, and one call for each stopped
 // container of a job.
 func survey(ctx context.Context, docker PruneAPI) (yard, error) {
-	y := yard{ended: map[string]time.Time{}}
+	y := yard{inherited: map[string]map[string]string{}, ended: map[string]time.Time{}, orphans: map[string]bool{}}
 	var err error
 	if y.containers, err = docker.ContainerList(ctx, container.ListOptions{All: true}); err != nil {
 		return y, fmt.Errorf("list containers: %w", err)
@@ -129,7 +132,13 @@ func survey(ctx context.Context, docker PruneAPI) (yard, error) {
 	}
 	for i := range y.containers {
 		c := &y.containers[i]
-		if _, marked := containerMarks(c); !marked || c.State == container.StateRunning {
+		if !mayBeMarked(c) {
+			continue
+		}
+		if err := y.inherit(ctx, docker, c.ImageID); err != nil {
+			return y, err
+		}
+		if c.State == container.StateRunning {
 			continue
 		}
 		full, err := docker.ContainerInspect(ctx, c.ID)
@@ -151,6 +160,26 @@ func survey(ctx context.Context, docker PruneAPI) (yard, error) {
 	return y, nil
 }
 
+// inherit reads which labels an image gives to its containers. Of one that is
+// no longer there it is not known, and then neither whose a container is.
+func (y yard) inherit(ctx context.Context, docker PruneAPI, id string) error {
+	if _, known := y.inherited[id]; known {
+		return nil
+	}
+	found, err := docker.ImageInspect(ctx, id)
+	switch {
+	case errdefs.IsNotFound(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look at image %s: %w", id, err)
+	}
+	y.inherited[id] = map[string]string{}
+	if found.Config != nil {
+		y.inherited[id] = found.Config.Labels
+	}
+	return nil
+}
+
 // diskUsage waits for others who ask the same: an Engine answers one at a time
 // and refuses the rest.
 func diskUsage(ctx context.Context, docker PruneAPI) (types.DiskUsage, error) {
@@ -170,24 +199,17 @@ func diskUsage(ctx context.Context, docker PruneAPI) (types.DiskUsage, error) {
 	}
 }
 
-// remove removes it unless it is in use: nothing is forced.
+// remove removes it unless it is in use: nothing is forced, apart from the end
+// of a container that runs for nobody.
 func (l Leftover) remove(ctx context.Context, docker PruneAPI) error {
 	switch l.Kind {
 	case LeftContainer:
-		return docker.ContainerRemove(ctx, l.ID, container.RemoveOptions{RemoveVolumes: true})
+		return docker.ContainerRemove(ctx, l.ID, container.RemoveOptions{RemoveVolumes: !l.shared, Force: l.orphan})
 	case LeftNetwork:
 		return docker.NetworkRemove(ctx, l.ID)
 	case LeftVolume:
 		return docker.VolumeRemove(ctx, l.ID, false)
 	}
-	names := l.tags
-	if len(names) == 0 {
-		names = []string{l.ID}
-	}
-	for _, name := range names {
-		if _, err := docker.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true}); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := docker.ImageRemove(ctx, cmp.Or(l.tag, l.ID), image.RemoveOptions{PruneChildren: true})
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,10 +68,16 @@ func sweep(t *testing.T, docker *client.Client) {
 	for _, v := range volumes.Volumes {
 		_ = docker.VolumeRemove(ctx, v.Name, true)
 	}
-	_, _ = docker.ImageRemove(ctx, pruneImage, image.RemoveOptions{})
+	for _, name := range []string{pruneImage, shopImage} {
+		_, _ = docker.ImageRemove(ctx, name, image.RemoveOptions{})
+	}
 }
 
-const pruneImage = "hepta-runner-prune-test:1"
+// A shop's image was built by a job, or from an image that was.
+const (
+	pruneImage = "hepta-runner-prune-test:1"
+	shopImage  = "hepta-runner-prune-test:shop"
+)
 
 // sleeper makes an image whose only program sleeps, or ends at once.
 func sleeper(t *testing.T, docker *client.Client) {
@@ -100,14 +107,20 @@ func sleeper(t *testing.T, docker *client.Client) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	body, err := docker.ImageImport(t.Context(), image.ImportSource{Source: &archive, SourceName: "-"}, pruneImage, image.ImportOptions{})
-	if err != nil {
-		t.Fatal(err)
+	var label []string
+	for k, v := range job(1, "build") {
+		label = append(label, fmt.Sprintf("LABEL %s=%q", k, v))
 	}
-	defer body.Close()
-	var said bytes.Buffer
-	if _, err := said.ReadFrom(body); err != nil || strings.Contains(said.String(), "errorDetail") {
-		t.Fatalf("import: %v %s", err, said.String())
+	for name, changes := range map[string][]string{pruneImage: nil, shopImage: label} {
+		body, err := docker.ImageImport(t.Context(), image.ImportSource{Source: bytes.NewReader(archive.Bytes()), SourceName: "-"}, name, image.ImportOptions{Changes: changes})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer body.Close()
+		var said bytes.Buffer
+		if _, err := said.ReadFrom(body); err != nil || strings.Contains(said.String(), "errorDetail") {
+			t.Fatalf("import: %v %s", err, said.String())
+		}
 	}
 }
 
@@ -124,14 +137,15 @@ func TestPruneOnAnEngine(t *testing.T) {
 	t.Cleanup(func() { sweep(t, docker) })
 	sleeper(t, docker)
 
+	mark := map[string]string{devLabel: "runner-prune"}
 	labels := func(id int, typ string) map[string]string {
-		l := job(id, typ)
+		l := jobOf(1, id, typ)
 		l[devLabel] = "runner-prune"
 		return l
 	}
 	cache := "runner-" + hash + "-cache-" + strings.Repeat("e", 32)
 	for _, name := range []string{cache, cache + "-protected"} {
-		if _, err := docker.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: map[string]string{devLabel: "runner-prune"}}); err != nil {
+		if _, err := docker.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: labels(1, "cache")}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -139,9 +153,9 @@ func TestPruneOnAnEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := func(name string, id int, cmd ...string) string {
-		made, err := docker.ContainerCreate(ctx, &container.Config{Image: pruneImage, Entrypoint: []string{"/sleeper"}, Cmd: cmd, Labels: labels(id, "build"),
-			Volumes: map[string]struct{}{"/builds": {}}}, &container.HostConfig{NetworkMode: container.NetworkMode(net.ID), Binds: []string{cache + ":/cache"}}, nil, nil, name)
+	start := func(name, image string, labels map[string]string, host container.HostConfig, cmd ...string) string {
+		made, err := docker.ContainerCreate(ctx, &container.Config{Image: image, Entrypoint: []string{"/sleeper"}, Cmd: cmd, Labels: labels,
+			Volumes: map[string]struct{}{"/builds": {}}}, &host, nil, nil, name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,6 +167,12 @@ func TestPruneOnAnEngine(t *testing.T) {
 		}
 		return made.ID
 	}
+	run := func(name string, id int, cmd ...string) string {
+		return start(name, pruneImage, labels(id, "build"), container.HostConfig{NetworkMode: container.NetworkMode(net.ID), Binds: []string{cache + ":/cache"}}, cmd...)
+	}
+	// Stopped, with a database in an anonymous volume, and a name that even fits.
+	shops := []string{start("prunetest-shop", shopImage, mark, container.HostConfig{}),
+		start("runner-prunetest-project-7-concurrent-0-shop", shopImage, mark, container.HostConfig{})}
 	left := run("runner-prunetest-project-1-concurrent-0-build-1", 1)
 	running := run("runner-prunetest-project-1-concurrent-1-build-1", 2, "on")
 
@@ -206,6 +226,11 @@ func TestPruneOnAnEngine(t *testing.T) {
 	}
 	if rest := prune(PruneOptions{}, later); len(rest) != 0 {
 		t.Errorf("left: %v", rest)
+	}
+	for _, id := range shops {
+		if _, err := docker.VolumeInspect(ctx, anonymousOf(id)); err != nil {
+			t.Errorf("a shop has lost its database: %v", err)
+		}
 	}
 	if _, err := docker.VolumeInspect(ctx, builds); builds == "" || err == nil {
 		t.Errorf("the anonymous volume %q is still there", builds)

@@ -15,7 +15,10 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
+	"github.com/docker/docker/client"
 	"github.com/google/go-cmp/cmp"
+	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/heptaup/hepta/internal/converge"
 )
@@ -25,6 +28,9 @@ var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 // attic is an Engine that holds things and gives them away.
 type attic struct {
 	yard
+	brings   map[string]map[string]string // labels of an image
+	bared    []string                     // containers that were removed without their volumes
+	ended    map[string]time.Time
 	taken    map[string]error // what a removal answers
 	gone     []string
 	measured int // how often the sizes were asked for
@@ -82,6 +88,15 @@ func (a *attic) ContainerInspect(_ context.Context, id string) (container.Inspec
 		StartedAt: "0001-01-01T00:00:00Z", FinishedAt: at.Format(time.RFC3339Nano)}}}, nil
 }
 
+// ImageInspect knows the images with labels and those that containers were made of.
+func (a *attic) ImageInspect(_ context.Context, id string, _ ...client.ImageInspectOption) (image.InspectResponse, error) {
+	labels, there := a.brings[id]
+	if !there {
+		return image.InspectResponse{}, errdefs.ErrNotFound
+	}
+	return image.InspectResponse{Config: &dockerspec.DockerOCIImageConfig{ImageConfig: ocispec.ImageConfig{Labels: labels}}}, nil
+}
+
 func (a *attic) remove(kind, id string) error {
 	if err := a.taken[id]; err != nil {
 		return err
@@ -91,8 +106,11 @@ func (a *attic) remove(kind, id string) error {
 }
 
 func (a *attic) ContainerRemove(_ context.Context, id string, o container.RemoveOptions) error {
-	if o.Force || !o.RemoveVolumes {
+	if o.Force != strings.HasPrefix(id, "orphan") {
 		return errors.New("not like that")
+	}
+	if !o.RemoveVolumes {
+		a.bared = append(a.bared, id)
 	}
 	return a.remove("container", id)
 }
@@ -114,8 +132,10 @@ func (a *attic) ImageRemove(_ context.Context, id string, o image.RemoveOptions)
 }
 
 // job are the labels of a job's things.
-func job(id int, typ string) map[string]string {
-	return map[string]string{markPrefix + "job.id": fmt.Sprint(id), markPrefix + "project.id": "7", markPrefix + "runner.id": "abcdefgh", markPrefix + "type": typ}
+func job(id int, typ string) map[string]string { return jobOf(7, id, typ) }
+
+func jobOf(project, id int, typ string) map[string]string {
+	return map[string]string{markPrefix + "job.id": fmt.Sprint(id), markPrefix + "project.id": fmt.Sprint(project), markPrefix + "runner.id": "abcdefgh", markPrefix + "type": typ}
 }
 
 // box adds a container that was made, and last ran, so long before noon.
@@ -139,38 +159,42 @@ const (
 	slot1   = "runner-abcdefgh-project-7-concurrent-1"
 	hash    = "3c3f060a0374fc8bc39395164f415a70"
 	ano     = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	anoShop = "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
 	anoUsed = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 )
 
 // jobs is a host with leftovers of every age of runner, work under way, and
 // what is none of ours.
 func jobs() *attic {
-	a := &attic{yard: yard{ended: map[string]time.Time{}}, taken: map[string]error{}}
+	a := &attic{ended: map[string]time.Time{}, taken: map[string]error{}, brings: map[string]map[string]string{
+		"sha256:job": nil, "sha256:used": job(1, ""), "sha256:inherits": job(1, "build")}}
 	day := 24 * time.Hour
 	// Left by a job of a killed runner, before and after labels had "managed".
 	a.box("left", slot0+"-build-4", "exited", job(1, "build"), day, ano)
-	a.box("svc", "runner-abcdefgh-project-8-concurrent-0-docker-0", "exited", nil, day)
-	a.box("never", "x", "created", map[string]string{markPrefix + "managed": "true"}, day, "runner-"+hash+"-cache-"+hash)
+	a.box("svc", "runner-abcdefgh-project-8-concurrent-0-docker-0", "exited", jobOf(8, 6, "service"), day)
+	a.box("init", "runner-"+hash+"-cache-"+hash+"-set-permission-0a1b2c3d", "created", job(1, "cache-init"), day, "runner-"+hash+"-cache-"+hash)
 	a.volume(ano, nil, day)
-	a.volume("runner-"+hash+"-cache-"+hash, nil, day)
-	a.volume("runner-"+hash+"-cache-"+hash+"-protected", nil, day)
-	a.volume("labelled", map[string]string{markPrefix + "managed": "true"}, day)
+	a.volume("runner-"+hash+"-cache-"+hash, job(1, "cache"), day)
+	a.volume("runner-"+hash+"-cache-"+hash+"-protected", map[string]string{markPrefix + "managed": "true"}, day)
+	a.volume(slot0+"-0a1b2c3d-cache-"+hash, nil, day)
 	a.networks = append(a.networks,
 		network.Summary{ID: "net-left", Name: "runner-abcdefgh-project-7-concurrent-0-job-1-network", Created: noon.Add(-day)},
+		network.Summary{ID: "net-short", Name: "runner-abcdefgh-7-0-1", Created: noon.Add(-day), Labels: job(1, "")},
 		network.Summary{ID: "net-busy", Name: slot1 + "-job-2-network", Created: noon.Add(-day)},
-		network.Summary{ID: "net-new", Name: "n", Created: noon.Add(-time.Minute), Labels: job(9, "network")},
-		network.Summary{ID: "net-bridge", Name: "bridge", Created: noon.Add(-day)})
+		network.Summary{ID: "net-new", Name: "runner-abcdefgh-7-0-9", Created: noon.Add(-time.Minute), Labels: job(9, "network")},
+		network.Summary{ID: "net-bridge", Name: "bridge", Created: noon.Add(-day)},
+		network.Summary{ID: "net-shop", Name: "runner-of-the-shop-1-2-3", Created: noon.Add(-day)})
 	// A job that runs in slot 1: its stopped containers, its cache, its volumes.
 	a.box("build", slot1+"-build-4", "running", job(2, "build"), day, anoUsed, slot1+"-cache-"+hash)
 	a.box("pre", slot1+"-predefined-0", "exited", job(2, "predefined"), 2*time.Hour)
-	a.box("cache", "old-cache-holder", "exited", job(3, "cache"), day, anoUsed)
+	a.box("cache", "runner-abcdefgh-project-7-concurrent-5-cache-"+hash, "exited", job(3, "cache"), day, anoUsed)
 	a.box("same-slot", slot1+"-cache-"+hash, "exited", job(4, "cache"), day)
 	a.volume(slot1+"-cache-"+hash, nil, day)
 	a.volume(slot1+"-cache-"+hash+"-protected", nil, day)
 	a.volume(anoUsed, nil, day)
 	// A job between two of its containers.
-	a.box("between", "runner-abcdefgh-project-9-concurrent-0-predefined-0", "exited", job(5, "predefined"), time.Minute)
-	a.box("between-too", "runner-abcdefgh-project-9-concurrent-0-cache-1", "exited", job(5, "cache"), day)
+	a.box("between", "runner-abcdefgh-project-9-concurrent-0-predefined-0", "exited", jobOf(9, 5, "predefined"), time.Minute)
+	a.box("between-too", "runner-abcdefgh-project-9-concurrent-0-cache-1", "exited", jobOf(9, 5, "cache"), day)
 	// None of ours.
 	own := a.box("runner", "lab-runner", "exited", map[string]string{converge.LabelStack: "lab", markPrefix + "managed": "true"}, day)
 	own.ImageID = "sha256:used"
@@ -179,25 +203,45 @@ func jobs() *attic {
 	a.volume("shared-cache", map[string]string{markPrefix + "managed": "true"}, day)
 	a.volume("runner-cache-of-mine", nil, day)
 	a.volume("runner-config", nil, day)
+	a.volume("runner-"+hash+"-cache-"+strings.Repeat("0", 32), nil, day)
+	// A shop whose image was built by a job, or from an image that was, and what
+	// bears a runner's marks by halves.
+	a.box("shop", "shop", "exited", job(1, "build"), day, anoShop).ImageID = "sha256:inherits"
+	a.box("shop-like", slot0+"-shop", "exited", job(1, "build"), day, anoShop).ImageID = "sha256:inherits"
+	a.box("shop-lost", slot0+"-lost", "exited", job(1, "build"), day, anoShop).ImageID = "sha256:lost"
+	a.box("labelled", "x", "exited", map[string]string{markPrefix + "managed": "true"}, day, anoShop)
+	a.box("named", slot0+"-named", "exited", nil, day, anoShop)
+	a.box("other-project", slot0+"-other", "exited", jobOf(8, 1, "build"), day, anoShop)
+	a.box("stack", slot0+"-stack", "exited", map[string]string{converge.LabelStack: "lab", markPrefix + "job.id": "1", markPrefix + "project.id": "7"}, day)
+	a.volume(anoShop, nil, day)
 	a.images = []image.Summary{
-		{ID: "sha256:built", Labels: job(1, ""), RepoTags: []string{"app:1", "app:2"}, Size: 50, SharedSize: 20, Created: noon.Add(-day).Unix()},
-		{ID: "sha256:used", Labels: job(1, ""), Size: 50, Created: noon.Add(-day).Unix()},
-		{ID: "sha256:bare", Labels: job(1, ""), RepoTags: []string{"<none>:<none>"}, Size: 50, SharedSize: -1, Created: noon.Add(-day).Unix()},
+		built("app:1", "app:1"),
+		built("app:1", "registry.example.org/app:1"), // of that name, from app:1
+		built("registry.example.org/app:2", "keep:1", "registry.example.org/app:2"),
+		built("used"),
+		built("bare", "<none>:<none>"),
 		{ID: "sha256:other", RepoTags: []string{"docker:28"}, Size: 50, Created: noon.Add(-day).Unix()},
+		{ID: "sha256:labelled", RepoTags: []string{"shop:1"}, Labels: job(1, ""), Size: 50, Created: noon.Add(-day).Unix()},
 	}
+	a.images[1].ID, a.images[2].ID = "sha256:derived", "sha256:twice"
 	return a
 }
 
+// built is an image that a job has built under a name, and that has these now.
+func built(as string, tags ...string) image.Summary {
+	return image.Summary{ID: "sha256:" + as, Labels: map[string]string{LabelBuiltAs: as}, RepoTags: tags, Size: 50, SharedSize: 20, Created: noon.Add(-24 * time.Hour).Unix()}
+}
+
 var goes = []string{
-	"container left 110", "container svc 10", "container never 10", "network net-left 0", "volume runner-" + hash + "-cache-" + hash + " 100",
-	"volume runner-" + hash + "-cache-" + hash + "-protected 100", "volume labelled 100", "image sha256:built 30", "image sha256:bare 50",
+	"container left 110", "container svc 10", "container init 10", "network net-left 0", "network net-short 0", "volume runner-" + hash + "-cache-" + hash + " 100",
+	"volume runner-" + hash + "-cache-" + hash + "-protected 100", "volume " + slot0 + "-0a1b2c3d-cache-" + hash + " 100", "image sha256:app:1 30", "image sha256:twice 0", "image sha256:bare 30",
 }
 
 var stays = map[string]string{
 	"build": "its job runs", "pre": "its job runs", "same-slot": "its job runs", "cache": "a container uses its volumes",
 	"between": "its job may run", "between-too": "its job may run", "net-busy": "its job runs", "net-new": "its job may run",
 	slot1 + "-cache-" + hash: "a container uses it", slot1 + "-cache-" + hash + "-protected": "its job runs",
-	"shared-cache": "a container uses it", "sha256:used": "a container uses it",
+	"sha256:used": "a container uses it",
 }
 
 func TestPrune(t *testing.T) {
@@ -240,23 +284,23 @@ func TestPruneForced(t *testing.T) {
 	a.taken["left"] = fmt.Errorf("running: %w", errdefs.ErrConflict)
 	a.taken["net-left"] = fmt.Errorf("endpoints: %w", errdefs.ErrPermissionDenied)
 	a.taken["svc"] = errdefs.ErrNotFound
-	a.taken["labelled"] = errors.New("disk on fire")
+	a.taken["runner-"+hash+"-cache-"+hash+"-protected"] = errors.New("disk on fire")
 	p, err := Prune(t.Context(), a, PruneOptions{Now: noon, Force: true})
-	if err == nil || !strings.Contains(err.Error(), "remove volume labelled: disk on fire") {
+	if err == nil || !strings.Contains(err.Error(), "-protected: disk on fire") {
 		t.Errorf("got %v", err)
 	}
-	want := []string{"container never", "volume runner-" + hash + "-cache-" + hash, "volume runner-" + hash + "-cache-" + hash + "-protected",
-		"image app:1", "image app:2", "image sha256:bare"}
+	want := []string{"container init", "network net-short", "volume runner-" + hash + "-cache-" + hash, "volume " + slot0 + "-0a1b2c3d-cache-" + hash,
+		"image app:1", "image registry.example.org/app:2", "image sha256:bare"}
 	if diff := cmp.Diff(want, a.gone); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	for _, l := range p.Leftovers {
-		wants := map[string]string{"left": "it is in use", "net-left": "it is in use", "labelled": "it could not be removed"}[l.ID]
+		wants := map[string]string{"left": "it is in use", "net-left": "it is in use", "runner-" + hash + "-cache-" + hash + "-protected": "it could not be removed"}[l.ID]
 		if wants != "" && (l.Kept != wants || l.Removed) || l.ID == "svc" && !l.Removed {
 			t.Errorf("got %+v", l)
 		}
 	}
-	if p.Bytes != 10+10+100+100+30+50 {
+	if p.Bytes != 10+10+100+100+30+30 {
 		t.Errorf("%d bytes", p.Bytes)
 	}
 }

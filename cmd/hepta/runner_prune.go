@@ -16,10 +16,11 @@ func runnerPruneCommand(t terminal) *cli.Command {
 		Name:  "prune",
 		Usage: "remove what jobs have left on the Docker host",
 		Description: "Lists containers, networks and volumes that jobs of GitLab runners have left on the Docker host,\n" +
-			"and images that were built with a job's label, with what each would free; with --force it removes\n" +
-			"them. They are known by the labels (com.gitlab.gitlab-runner.*) and names that every runner\n" +
-			"gives, this stack's or another's; nothing else is touched, nor what a job uses that runs. What\n" +
-			"was in use less than --older-than ago stays, for a job has moments without a container.\n\n" +
+			"and images that jobs have built there, with what each would free; with --force it removes them.\n" +
+			"They are known by the names and labels that every runner gives to what it makes, this stack's\n" +
+			"or another's; a label that an image brings does not count. Nothing else is touched, nor what a\n" +
+			"job uses that runs. What was in use less than --older-than ago stays, for a job has moments\n" +
+			"without a container.\n\n" +
 			"Examples:\n" +
 			"   hepta runner prune\n" +
 			"   hepta runner prune --force --keep-caches\n" +
