@@ -10,6 +10,7 @@ import (
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/internal/pki"
+	"github.com/heptaup/hepta/internal/wiring"
 	"github.com/heptaup/hepta/runner"
 	"github.com/heptaup/hepta/traefik"
 )
@@ -28,7 +29,7 @@ func (s *Stack) compose(opts []Option) error {
 	if described.Labels, err = s.publish(front, described); err != nil {
 		return err
 	}
-	if s.forge, err = heptapod.New(described, append(slices.Clone(opts), WithHost(s.opts.Host))...); err != nil {
+	if s.forge, err = heptapod.New(described, append(slices.Clone(opts), wiring.WithDial(s.docker))...); err != nil {
 		return err
 	}
 	forge, err := s.forge.Resources()
@@ -41,7 +42,7 @@ func (s *Stack) compose(opts []Option) error {
 	s.add(gate)
 	s.add(forge)
 	// Without any there may be some of before that have to leave the forge.
-	runners, err := s.runners()
+	runners, err := s.runners(s.api)
 	if err != nil {
 		return err
 	}
@@ -52,10 +53,10 @@ func (s *Stack) compose(opts []Option) error {
 
 // composeAlone is a stack of runners for a forge elsewhere.
 func (s *Stack) composeAlone(opts []Option) (err error) {
-	if s.forge, err = heptapod.New(s.cfg.forge(), append(slices.Clone(opts), WithHost(s.opts.Host))...); err != nil {
+	if s.forge, err = heptapod.New(s.cfg.forge(), append(slices.Clone(opts), wiring.WithDial(s.docker))...); err != nil {
 		return err
 	}
-	runners, err := s.runners()
+	runners, err := s.runners(s.api)
 	if err != nil {
 		return err
 	}
@@ -70,11 +71,11 @@ func (s *Stack) bare() converge.Stack {
 }
 
 // runners are the stack's runners. The forge of the stack is asked through its
-// container, one elsewhere by its address.
-func (s *Stack) runners() (*runner.Runners, error) {
+// container, by api; one elsewhere by its address.
+func (s *Stack) runners(api runner.Connect) (*runner.Runners, error) {
 	opts := []runner.Option{runner.WithLogger(s.opts.Log), runner.WithProgress(s.opts.Progress)}
 	if !s.cfg.elsewhere() {
-		opts = append(opts, runner.WithAPI(s.api))
+		opts = append(opts, runner.WithAPI(api))
 	}
 	return runner.New(s.cfg.runners(), opts...)
 }
@@ -107,9 +108,19 @@ func (s *Stack) publish(front traefik.Config, forge heptapod.Config) (map[string
 }
 
 // api is the forge's API as its runners need it, through its container: it
-// is there before any name of it is known to a DNS server.
+// is there before any name of it is known to a DNS server. The stack's lock is
+// held.
 func (s *Stack) api(ctx context.Context, host runner.Host) (runner.API, error) {
 	client, err := s.forge.ClientOn(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	return runner.NewAPI(client), nil
+}
+
+// unlockedAPI is api for who does not hold the stack's lock.
+func (s *Stack) unlockedAPI(ctx context.Context, _ runner.Host) (runner.API, error) {
+	client, err := s.forge.Client(ctx)
 	if err != nil {
 		return nil, err
 	}

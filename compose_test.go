@@ -253,8 +253,9 @@ func TestStatus(t *testing.T) {
 		{Kind: converge.CreateContainer, Cause: "not there", Container: &converge.Container{Service: "runner"}},
 		{Kind: converge.RunInContainer, Cause: "heptapod/config/gitlab.rb changed", Apply: &converge.Apply{Service: "heptapod"}},
 		{Kind: converge.WaitContainer, Cause: "until it is healthy", Container: &converge.Container{Service: "heptapod"}},
+		{Kind: converge.RunTask, Cause: "the present one ends on 2026-02-01", Task: &converge.Task{Name: "api token", Ref: heptapod.RefToken}},
 	}})
-	want := &Status{Stack: "hepta", Changes: 3, Services: []ServiceStatus{
+	want := &Status{Stack: "hepta", Changes: 4, Notes: []string{"api token: the present one ends on 2026-02-01"}, Services: []ServiceStatus{
 		{Name: "traefik", Container: "hepta-traefik", State: "absent", Image: traefik.DefaultImage, Version: "3.6.12"},
 		{Name: "heptapod", Container: "hepta-heptapod", State: "running", Health: "healthy", Detail: "Up 3 minutes (healthy)", Image: "octobus/heptapod:17.8", Version: "17.8",
 			Created: made, URLs: []string{"https://hg.example.org", "https://registry.example.org"}, Drift: []string{"heptapod/config/gitlab.rb changed"}},

@@ -140,16 +140,27 @@ func (s *Stack) Plan(ctx context.Context) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, err := e.Plan(ctx, &s.want)
+	o, plan, err := s.look(ctx, e)
 	if err != nil {
 		return nil, fmt.Errorf("plan stack %s: %w", s.cfg.Stack, err)
 	}
+	plan.Notes = append(plan.Notes, s.tokenNotes(ctx, o, plan)...)
 	if !plan.Empty() {
 		if err := s.fits(ctx); err != nil {
 			return plan, fmt.Errorf("plan stack %s: %w", s.cfg.Stack, err)
 		}
 	}
 	return plan, nil
+}
+
+// look is a snapshot of the host, and what Up would do by it.
+func (s *Stack) look(ctx context.Context, e *engine.Engine) (*converge.Observed, *Plan, error) {
+	o, err := e.Observe(ctx, &s.want)
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, err := converge.Up(&s.want, o)
+	return o, plan, err
 }
 
 // UpOptions is for Up.

@@ -46,6 +46,7 @@ func (s *Stack) VerifyRunners(ctx context.Context, repair bool) (list []runner.V
 		looks = r.Looks(list)
 		return err
 	})
+	s.tellRefusedToken(ctx)
 	if err == nil && looks {
 		err = locked(ctx, func(r *runner.Roster) error { return s.reachOf(ctx, r, list) })
 	}
@@ -113,9 +114,9 @@ func (s *Stack) warnings(*converge.Observed) []string {
 	return slices.Concat(s.cfg.runners().Warnings(), s.cfg.strangers())
 }
 
-// roster are the stack's runners on a machine.
-func (s *Stack) roster(host runner.Host) (*runner.Roster, error) {
-	r, err := s.runners()
+// roster are the stack's runners on a machine, with the forge's API.
+func (s *Stack) roster(host runner.Host, api runner.Connect) (*runner.Roster, error) {
+	r, err := s.runners(api)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +128,7 @@ func (s *Stack) lookAtRunners(ctx context.Context, f func(*runner.Roster) error)
 	if err != nil {
 		return err
 	}
-	r, err := s.roster(glance{s, e})
+	r, err := s.roster(glance{s, e}, s.unlockedAPI)
 	if err != nil {
 		return err
 	}
@@ -146,7 +147,7 @@ func (s *Stack) changeRunners(command string) func(context.Context, func(*runner
 			return err
 		}
 		defer lock.Release()
-		r, err := s.roster(lock.Host())
+		r, err := s.roster(lock.Host(), s.api)
 		if err != nil {
 			return err
 		}

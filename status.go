@@ -54,15 +54,13 @@ func (s *Stack) Status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := e.Observe(ctx, &s.want)
+	o, plan, err := s.look(ctx, e)
 	if err != nil {
 		return nil, fmt.Errorf("look at stack %s: %w", s.cfg.Stack, err)
 	}
-	plan, err := converge.Up(&s.want, o)
-	if err != nil {
-		return nil, fmt.Errorf("look at stack %s: %w", s.cfg.Stack, err)
-	}
-	return s.status(o, plan), nil
+	st := s.status(o, plan)
+	st.Notes = append(st.Notes, s.tokenNotes(ctx, o, plan)...)
+	return st, nil
 }
 
 func (s *Stack) status(o *converge.Observed, plan *Plan) *Status {
@@ -76,6 +74,11 @@ func (s *Stack) status(o *converge.Observed, plan *Plan) *Status {
 		x.Version = versionOf(x.Image)
 		x.Drift = drift(plan, c)
 		st.Services = append(st.Services, x)
+	}
+	for _, op := range plan.Operations {
+		if op.Task != nil && op.Task.Ref == heptapod.RefToken {
+			st.Notes = append(st.Notes, op.Task.Name+": "+op.Cause)
+		}
 	}
 	return st
 }

@@ -2,7 +2,9 @@ package heptapod
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -11,7 +13,6 @@ import (
 	gitlab "gitlab.com/gitlab-org/api/client-go"
 
 	"github.com/heptaup/hepta/internal/converge"
-	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/internal/redirect"
 )
 
@@ -33,29 +34,51 @@ func NewClient(url string, token Secret, httpClient *http.Client) (*gitlab.Clien
 }
 
 // ClientOn returns a client that works through the container on host, with
-// the token kept there.
+// the token kept there. The stack's lock is held: where there is no token, or
+// the forge refuses it, another one is made and kept.
 func (f *Forge) ClientOn(ctx context.Context, host converge.Host) (*gitlab.Client, error) {
-	token, err := f.tokenOn(ctx, host)
-	if err != nil {
-		return nil, err
-	}
-	return NewClient(f.URL(), token.Value, &http.Client{Transport: f.through(host)})
+	return f.client(ctx, func(_ context.Context, _ bool, work func(converge.Host) error) error { return work(host) })
 }
 
-// tokenOn reads the token that is kept on the host.
-func (f *Forge) tokenOn(ctx context.Context, host converge.Host) (Token, error) {
-	token, err := readToken(ctx, host)
-	if err != nil {
-		return Token{}, &fault.Error{
-			Op: "read API token of", What: f.ContainerName(), Err: err,
-			Remedy: "Bring the forge up once more: a token that is missing or unreadable is made anew.",
+// Client is a client of the forge's REST API with the rights of an
+// administrator. It works wherever the Engine can be reached: requests go
+// through the container, one exec each. Where no token is kept on the host, or
+// the forge refuses it, another one is made, which takes the stack's lock: who
+// holds that already uses ClientOn.
+func (f *Forge) Client(ctx context.Context) (*gitlab.Client, error) {
+	return f.client(ctx, func(ctx context.Context, change bool, work func(converge.Host) error) error {
+		host, release, err := f.connect(ctx, change)
+		if err != nil {
+			return err
 		}
+		defer release()
+		return work(host)
+	})
+}
+
+func (f *Forge) client(ctx context.Context, onHost func(context.Context, bool, func(converge.Host) error) error) (*gitlab.Client, error) {
+	t := &tokenTransport{f: f, onHost: onHost}
+	if _, err := t.present(ctx); err != nil {
+		return nil, err
 	}
-	if !f.now().Before(token.Expires) {
-		return Token{}, &fault.Error{
-			Op: "read API token of", What: f.ContainerName(), Why: "it ended on " + token.Expires.Format(time.DateOnly),
-			Remedy: "Bring the forge up once more: a token that has ended is made anew.",
-		}
+	return NewClient(f.URL(), Secret{}, &http.Client{Transport: t})
+}
+
+// keptToken reads the token that is kept on the host. Where that is none that
+// lasts, it says why.
+func (f *Forge) keptToken(ctx context.Context, host converge.Host) (token Token, why string, err error) {
+	content, err := host.ReadFile(ctx, FileToken)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Token{}, "", fmt.Errorf("read API token of %s: %w", f.ContainerName(), err)
 	}
-	return token, nil
+	token, err = ParseToken(content)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		why = "there is none at " + f.cfg.Data + "/" + FileToken
+	case err != nil:
+		why = err.Error()
+	case !f.now().Before(token.Expires):
+		why = "it ended on " + token.Expires.Format(time.DateOnly)
+	}
+	return token, why, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
+	"time"
 
 	gitlab "gitlab.com/gitlab-org/api/client-go"
 
@@ -82,7 +83,11 @@ func (f *Forge) Token(ctx context.Context) (Token, error) {
 		return Token{}, err
 	}
 	defer release()
-	return f.tokenOn(ctx, host)
+	token, why, err := f.keptToken(ctx, host)
+	if err == nil && why != "" {
+		err = &fault.Error{Op: "read API token of", What: f.ContainerName(), Why: why, Remedy: "Make a new one: hepta token renew"}
+	}
+	return token, err
 }
 
 // RenewToken makes a new API token, whatever the present one is good for, and
@@ -93,21 +98,29 @@ func (f *Forge) RenewToken(ctx context.Context) (Token, error) {
 		return Token{}, err
 	}
 	defer release()
-	if err := f.mint(ctx, host); err != nil {
-		return Token{}, err
-	}
-	return f.tokenOn(ctx, host)
+	f.renewing.Lock()
+	defer f.renewing.Unlock()
+	return f.mint(ctx, host)
 }
 
-// Client is a client of the forge's REST API with the rights of an
-// administrator. It works wherever the Engine can be reached: requests go
-// through the container, one exec each.
-func (f *Forge) Client(ctx context.Context) (*gitlab.Client, error) {
-	token, err := f.Token(ctx)
+// checkTimeout bounds a look whose outcome nothing depends on.
+const checkTimeout = 10 * time.Second
+
+// RefusesToken reports whether the running forge refuses the token in the
+// content of FileToken. A forge that cannot be asked does not.
+func (f *Forge) RefusesToken(ctx context.Context, content []byte) bool {
+	token, err := ParseToken(content)
 	if err != nil {
-		return nil, err
+		return false
 	}
-	return NewClient(f.URL(), token.Value, &http.Client{Transport: f.Transport()})
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	host, release, err := f.connect(ctx, false)
+	if err != nil {
+		return false
+	}
+	defer release()
+	return f.ask(ctx, host, token) == rejectedToken
 }
 
 // Transport sends requests for the forge's URL through its container.

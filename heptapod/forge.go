@@ -29,9 +29,10 @@ type Forge struct {
 	// connect is machine, save in tests.
 	connect func(ctx context.Context, change bool) (converge.Host, func(), error)
 
-	mu      sync.Mutex
-	docker  client.APIClient // nil until needed
-	dialled bool             // docker is ours to close
+	renewing sync.Mutex // held while an API token is made
+	mu       sync.Mutex
+	docker   client.APIClient // nil until needed
+	dialled  bool             // docker is ours to close
 }
 
 // New checks cfg and returns the forge that it describes. Nothing is

@@ -327,7 +327,7 @@ func TestWorkInTheContainer(t *testing.T) {
 		t.Errorf("no remedy: %v", err)
 	}
 	f.now = func() time.Time { return time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC) }
-	if _, err := f.Client(t.Context()); err == nil || !strings.Contains(err.Error(), "ended on 2026-11-21") {
+	if _, err := f.Token(t.Context()); err == nil || !strings.Contains(err.Error(), "ended on 2026-11-21") || !strings.Contains(fault.Remedy(err), "hepta token renew") {
 		t.Errorf("a token that has ended: %v", err)
 	}
 	if released == 0 {

@@ -34,6 +34,13 @@ func WithProgress(f func(progress.Event)) Option { return wiring.WithProgress(f)
 func (f *Forge) engine(ctx context.Context) (*engine.Engine, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.opts.Docker == nil && f.opts.Dial != nil {
+		c, err := f.opts.Dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return engine.New(c, f.opts.Log, f.opts.Progress), nil
+	}
 	if f.docker == nil {
 		f.docker = f.opts.Docker
 	}
@@ -82,7 +89,7 @@ func (f *Forge) machine(ctx context.Context, change bool) (converge.Host, func()
 	if err != nil {
 		return nil, nil, err
 	}
-	lock, err := e.Lock(ctx, &s, engine.LockOptions{Image: f.cfg.Image, Command: "token"})
+	lock, err := e.Lock(ctx, &s, engine.LockOptions{Image: f.cfg.Image, Command: "token renew"})
 	if err != nil {
 		return nil, nil, err
 	}

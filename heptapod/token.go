@@ -35,6 +35,9 @@ type Token struct {
 	Expires time.Time // the day on which it ends, UTC
 }
 
+// noAdministrator is what the script ends with where it finds none.
+const noAdministrator = "no administrator of the forge is active"
+
 // storedToken is the form of FileToken.
 type storedToken struct {
 	Token   string `json:"token"`
@@ -103,60 +106,92 @@ func (f *Forge) decideToken(o *converge.Observed) ([]converge.Task, error) {
 }
 
 // renew makes a token unless the one on the host, which no container may have
-// shown when the plan was made, will last and is accepted.
+// shown when the plan was made, will last and is not refused.
 func (f *Forge) renew(ctx context.Context, host converge.Host) error {
+	f.renewing.Lock()
+	defer f.renewing.Unlock()
 	content, err := host.ReadFile(ctx, FileToken)
 	if err == nil && f.due(converge.ObservedFile{Exists: true, Content: content}) == "" {
-		if token, err := ParseToken(content); err == nil && f.accepted(ctx, host, token) {
+		if token, err := ParseToken(content); err == nil && f.ask(ctx, host, token) != rejectedToken {
 			return nil
 		}
+	}
+	_, err = f.mint(ctx, host)
+	return err
+}
+
+// replace gives a token in the place of one that the forge has refused, or of
+// none: the one on the host where somebody has made another one meanwhile, else
+// a new one.
+func (f *Forge) replace(ctx context.Context, host converge.Host, refused Token) (Token, error) {
+	f.renewing.Lock()
+	defer f.renewing.Unlock()
+	kept, why, err := f.keptToken(ctx, host)
+	if err == nil && why == "" && kept.Value != refused.Value && f.ask(ctx, host, kept) == acceptedToken {
+		return kept, nil
 	}
 	return f.mint(ctx, host)
 }
 
-// accepted says whether the forge knows a token.
-func (f *Forge) accepted(ctx context.Context, host converge.Host, token Token) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.URL()+"/api/v4/user", nil)
+// tokenState is what the forge makes of a token.
+type tokenState int
+
+const (
+	unknownToken  tokenState = iota // it could not be asked
+	acceptedToken                   // it is that of an administrator
+	rejectedToken                   // it is unknown, or its owner may not do what it is for
+)
+
+// ask asks the forge for something that administrators alone are told.
+func (f *Forge) ask(ctx context.Context, host converge.Host, token Token) tokenState {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.URL()+"/api/v4/runners/all?per_page=1", nil)
 	if err != nil {
-		return false
+		return unknownToken
 	}
-	req.Header.Set("PRIVATE-TOKEN", token.Value.Reveal())
+	req.Header.Set(tokenHeader, token.Value.Reveal())
 	resp, err := f.through(host).RoundTrip(req)
 	if err != nil {
-		return false
+		return unknownToken
 	}
-	defer resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
+	_ = resp.Body.Close() // the status says all
+	switch {
+	case resp.StatusCode == http.StatusOK:
+		return acceptedToken
+	case refusal(resp.StatusCode):
+		return rejectedToken
+	}
+	return unknownToken
 }
 
 // mint makes a token, keeps it on the host and ends the one before. Killed in
 // between it leaves a token behind that ends by itself.
-func (f *Forge) mint(ctx context.Context, host converge.Host) error {
+func (f *Forge) mint(ctx context.Context, host converge.Host) (Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, mintTimeout)
 	defer cancel()
-	before, err := readToken(ctx, host)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	before, why, err := f.keptToken(ctx, host)
+	if err != nil {
 		f.opts.Log.Warn("api token on the host is not readable", "err", err)
 	}
 	host.Progress("booting Rails to make an API token, which takes a minute or two")
 	token, err := MintToken(ctx, runOn(host))
 	if err != nil {
-		return err
+		return Token{}, err
 	}
 	if err := host.WriteFile(ctx, FileToken, token.content(), 0o600, 0, 0); err != nil {
-		return fmt.Errorf("keep API token: %w", err)
+		return Token{}, fmt.Errorf("keep API token: %w", err)
 	}
-	if !before.Value.Empty() && f.now().Before(before.Expires) {
+	if err == nil && why == "" {
 		if err := f.revoke(ctx, host, before); err != nil {
 			f.opts.Log.Warn("the API token before was not revoked; it ends by itself", "ends", before.Expires.Format(time.DateOnly), "err", err)
 		}
 	}
-	return nil
+	return token, nil
 }
 
-// MintToken makes an API token for the first administrator of the forge in
-// whose container run runs commands. It boots Rails, which takes a minute or
-// two, and keeps the token nowhere.
+// MintToken makes an API token of an administrator of the forge in whose
+// container run runs commands: the first one that is active, whatever its
+// name. It boots Rails, which takes a minute or two, and keeps the token
+// nowhere.
 func MintToken(ctx context.Context, run RunFunc) (Token, error) {
 	stdout, stderr, code, err := run(ctx, []string{"gitlab-rails", "runner", "-"}, tokenScript)
 	if err != nil {
@@ -178,6 +213,10 @@ func mintedToken(result converge.ExecResult) (Token, error) {
 	default:
 		failed.Why = fmt.Sprintf("exit code %d: %s", result.ExitCode, lastLine(result.Stderr))
 		failed.Remedy = "Run the same command again once the forge is healthy; `gitlab-ctl status` and `gitlab-ctl tail` in its container say more."
+		if strings.HasSuffix(failed.Why, noAdministrator) {
+			failed.Why = noAdministrator
+			failed.Remedy = "Unblock one, such as root: hepta exec heptapod gitlab-rails runner 'User.find_by_username(\"root\").activate!'"
+		}
 		return Token{}, failed
 	}
 	var token Token
@@ -203,24 +242,16 @@ func (f *Forge) revoke(ctx context.Context, host converge.Host, token Token) err
 	if err != nil {
 		return err
 	}
-	req.Header.Set("PRIVATE-TOKEN", token.Value.Reveal())
+	req.Header.Set(tokenHeader, token.Value.Reveal())
 	resp, err := f.through(host).RoundTrip(req)
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode/100 != 2 && resp.StatusCode != http.StatusUnauthorized {
+	_ = resp.Body.Close() // the status says all
+	if resp.StatusCode/100 != 2 && !refusal(resp.StatusCode) {
 		return fmt.Errorf("revoke API token: %s", resp.Status)
 	}
 	return nil
-}
-
-func readToken(ctx context.Context, host converge.Host) (Token, error) {
-	content, err := host.ReadFile(ctx, FileToken)
-	if err != nil {
-		return Token{}, err
-	}
-	return ParseToken(content)
 }
 
 // through sends requests by way of the container.

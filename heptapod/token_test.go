@@ -67,11 +67,11 @@ func TestMint(t *testing.T) {
 		},
 	}
 	f := forge(t, Config{})
-	if err := f.mint(t.Context(), host); err != nil {
+	if _, err := f.mint(t.Context(), host); err != nil {
 		t.Fatal(err)
 	}
-	token, err := readToken(t.Context(), host)
-	if err != nil || token.Value.Reveal() != "glpat-new" || token.Expires.Format(time.DateOnly) != "2026-12-20" {
+	token, why, err := f.keptToken(t.Context(), host)
+	if err != nil || why != "" || token.Value.Reveal() != "glpat-new" || token.Expires.Format(time.DateOnly) != "2026-12-20" {
 		t.Errorf("kept %v, %v", token.Expires, err)
 	}
 	if host.modes[FileToken] != 0o600 || curls != 1 {
@@ -121,7 +121,7 @@ func TestMintFailures(t *testing.T) {
 		want   string
 	}{
 		{converge.ExecResult{ExitCode: 137}, "memory"},
-		{converge.ExecResult{ExitCode: 1, Stderr: []byte("notice\nthere is no administrator\n"), Stdout: []byte("HEPTA_TOKEN=glpat-x\n")}, "there is no administrator"},
+		{converge.ExecResult{ExitCode: 1, Stderr: []byte("notice\nno administrator of the forge is active\n"), Stdout: []byte("HEPTA_TOKEN=glpat-x\n")}, "no administrator of the forge is active"},
 		{converge.ExecResult{Stdout: []byte("hello\n")}, "it printed no token"},
 		{converge.ExecResult{Stdout: []byte("HEPTA_TOKEN=glpat-x\n")}, "it printed no token"},
 	} {
@@ -149,28 +149,43 @@ module Gitlab
   end
 end
 Made = Struct.new(:token, :expires_at)
-class Tokens
+Tokens = Struct.new(:owner) do
   def create!(**args)
-    STDERR.puts JSON.generate(args)
+    STDERR.puts owner, JSON.generate(args)
     Made.new('glpat-made', args[:expires_at])
   end
 end
-class User
-  def self.find_by_username(name) = name == 'root' ? new : nil
-  def personal_access_tokens = Tokens.new
+class Relation < Array
+  def order(key) = Relation.new(sort_by(&key))
+end
+User = Struct.new(:id, :username, :admin, :state, :may) do
+  def active? = state == 'active'
+  def can?(ability) = ability == :access_api && may
+  def personal_access_tokens = Tokens.new(username)
+  def self.where(admin:) = Relation.new(JSON.parse(ARGV[1]).map { |row| new(*row) }.select { |u| u.admin == admin })
 end
 eval(File.read(ARGV[0]), TOPLEVEL_BINDING, 'token.rb')
 `
 
+// The token is that of an administrator whom the API lets in, whatever has
+// become of root.
 func TestTokenScript(t *testing.T) {
 	path := t.TempDir() + "/token.rb"
 	writeFile(t, path, string(tokenScript))
-	out, notices := rubyOutput(t, "C.UTF-8", rails, path)
-	token, err := mintedToken(converge.ExecResult{Stdout: []byte(out)})
-	if err != nil || token.Value.Reveal() != "glpat-made" || token.Expires.Format(time.DateOnly) != "2026-12-20" {
-		t.Errorf("%q: %v", out, err)
-	}
-	if want := `{"name":"hepta","scopes":["api","create_runner"],"expires_at":"2026-12-20"}`; strings.TrimSpace(notices) != want {
-		t.Errorf("made with %s, want %s", notices, want)
+	for _, c := range []struct{ name, users, owner string }{
+		{"root", `[[7,"second",true,"active",true],[1,"root",true,"active",true],[2,"somebody",false,"active",true]]`, "root"},
+		{"root has another name", `[[1,"chief",true,"active",true],[2,"root",false,"active",true]]`, "chief"},
+		{"root is blocked", `[[1,"root",true,"blocked",false],[2,"somebody",false,"active",true],[3,"second",true,"active",true]]`, "second"},
+		{"root has not accepted the terms", `[[1,"root",true,"active",false],[3,"second",true,"active",true]]`, "second"},
+		{"root is gone", `[[5,"third",true,"active",true],[3,"second",true,"active",true]]`, "second"},
+	} {
+		out, notices := rubyOutput(t, "C.UTF-8", rails, path, c.users)
+		token, err := mintedToken(converge.ExecResult{Stdout: []byte(out)})
+		if err != nil || token.Value.Reveal() != "glpat-made" || token.Expires.Format(time.DateOnly) != "2026-12-20" {
+			t.Errorf("%s: %q: %v", c.name, out, err)
+		}
+		if want := c.owner + "\n" + `{"name":"hepta","scopes":["api","create_runner"],"expires_at":"2026-12-20"}`; strings.TrimSpace(notices) != want {
+			t.Errorf("%s: made with %s, want %s", c.name, notices, want)
+		}
 	}
 }

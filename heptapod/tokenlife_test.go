@@ -68,7 +68,7 @@ func TestSetTokenLife(t *testing.T) {
 			return converge.ExecResult{Stdout: []byte("HTTP/1.1 " + answer + "\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")}, nil
 		},
 	}
-	answer = "403 Forbidden"
+	answer = "400 Bad Request"
 	if err := f.setTokenLife(t.Context(), host); err == nil || host.files[fileTokenMinutes] != "" {
 		t.Fatalf("refused: %v, kept %q", err, host.files[fileTokenMinutes])
 	}

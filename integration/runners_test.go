@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -455,6 +456,65 @@ other: {image: "docker:26", tags: [socket], script: [echo other]}
 		d.do(t, "up")
 		if strings.Contains(d.config(t), "third") || count() != 2 {
 			t.Errorf("%d runners in the forge", count())
+		}
+		unhurt(t)
+	})
+
+	t.Run("API token", func(t *testing.T) {
+		rails := func(code string) string {
+			return strings.TrimSpace(d.do(t, "exec", "heptapod", "gitlab-rails", "runner", code))
+		}
+		says := func(what string, yes bool) {
+			t.Helper()
+			for _, command := range []string{"status", "plan"} {
+				if out := d.do(t, command); strings.Contains(out, what) != yes {
+					t.Errorf("hepta %s says %q is not %v:\n%s", command, what, yes, out)
+				}
+			}
+		}
+		revoke := func() {
+			t.Helper()
+			kept, err := stack.Forge().Token(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rails(fmt.Sprintf("PersonalAccessToken.find_by_token(%q).revoke!", kept.Value.Reveal()))
+		}
+		const refused = "the forge refuses the API token"
+		says(refused, false)
+		revoke()
+		says(refused, true)
+		if _, errs, _ := d.run(t, "runner", "verify"); !strings.Contains(errs, refused) {
+			t.Errorf("runner verify says\n%s", errs)
+		}
+		d.do(t, "runner", "list")
+		says(refused, false)
+
+		// Whatever becomes of root, the token is that of an administrator.
+		if _, _, err := api.Users.CreateUser(&gitlab.CreateUserOptions{Username: gitlab.Ptr("second"), Name: gitlab.Ptr("second"), Email: gitlab.Ptr("second@example.org"),
+			Password: gitlab.Ptr(rand.Text()), Admin: gitlab.Ptr(true)}, gitlab.WithContext(ctx)); err != nil {
+			t.Fatal(err)
+		}
+		rails("User.find_by_username('root').block!")
+		d.do(t, "runner", "list")
+		rails("User.find_by_username('second').block!")
+		d.fails(t, []string{"runner", "list"}, "no administrator of the forge is active", "activate!")
+		rails("User.find_by_username('root').activate!")
+		d.do(t, "runner", "list")
+		revoke()
+		d.do(t, "runner", "pause", "socket")
+		d.do(t, "runner", "resume", "socket")
+		revoke()
+		d.do(t, "runner", "rotate", "socket")
+		revoke()
+		d.do(t, "registry", "list")
+		if out := d.do(t, "token", "renew"); !strings.Contains(out, "it ends on") {
+			t.Errorf("token renew says\n%s", out)
+		}
+		d.put(t, "/srv/lab/heptapod/config/hepta", "api_token", "")
+		d.do(t, "runner", "list")
+		if out := d.do(t, "up"); !strings.Contains(out, "Nothing to do") {
+			t.Errorf("up says\n%s", out)
 		}
 		unhurt(t)
 	})

@@ -16,6 +16,7 @@ import (
 	gitlab "gitlab.com/gitlab-org/api/client-go"
 
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/internal/redirect"
 	"github.com/heptaup/hepta/internal/secret"
 )
@@ -75,6 +76,10 @@ func (r restAPI) call(ctx context.Context, method, path string, body, into any, 
 // refine says in our words what the forge answered. The forge's own message
 // is kept without any of the secrets that the request held.
 func refine(method, path string, resp *gitlab.Response, err error, secrets []Secret) error {
+	var known *fault.Error
+	if errors.As(err, &known) { // no answer, and it is known why
+		return fmt.Errorf("%s %s: %w", method, path, known)
+	}
 	text := err.Error()
 	var said *gitlab.ErrorResponse
 	if errors.As(err, &said) && said.Message != "" {

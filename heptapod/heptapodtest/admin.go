@@ -17,7 +17,10 @@ import (
 //	DELETE /token                 {"token"}
 //	GET    /scopes                → the scopes that a token can have
 //	POST   /user                  {"username","email","password","admin"} → User
+//	GET    /users                 → the Users in the order in which they were made
 //	GET    /user/{name}           → User
+//	PUT    /user/{name}/admin     {"admin"}
+//	PUT    /user/{name}/blocked   {"blocked"}
 //	PUT    /user/{name}/password  {"password"}
 //	POST   /user/{name}/keys      {"title","key"}
 //	POST   /runner                RunnerRequest → Runner with its token
@@ -61,6 +64,13 @@ func (s *Server) AdminHandler() http.Handler {
 		return s.CreateUser(in.Username, in.Email, NewSecret(in.Password), in.Admin)
 	})
 	handle("GET /user/{name}", func(r *http.Request, _ *adminBody) (any, error) { return s.FindUser(r.PathValue("name")) })
+	handle("GET /users", func(*http.Request, *adminBody) (any, error) { return s.Users() })
+	handle("PUT /user/{name}/admin", func(r *http.Request, in *adminBody) (any, error) {
+		return struct{}{}, s.SetAdmin(r.PathValue("name"), in.Admin)
+	})
+	handle("PUT /user/{name}/blocked", func(r *http.Request, in *adminBody) (any, error) {
+		return struct{}{}, s.BlockUser(r.PathValue("name"), in.Blocked)
+	})
 	handle("PUT /user/{name}/password", func(r *http.Request, in *adminBody) (any, error) {
 		return struct{}{}, s.ResetPassword(r.PathValue("name"), NewSecret(in.Password))
 	})
@@ -116,6 +126,7 @@ type adminBody struct {
 	Email       string   `json:"email"`
 	Password    string   `json:"password"`
 	Admin       bool     `json:"admin"`
+	Blocked     bool     `json:"blocked"`
 	Title       string   `json:"title"`
 	Key         string   `json:"key"`
 	Fingerprint string   `json:"fingerprint"`

@@ -61,6 +61,29 @@ func TestAdmin(t *testing.T) {
 	if got := c.get("/user", 200)["username"]; got != "root" {
 		t.Errorf("token is of %v", got)
 	}
+	// A token lives and dies with its owner's right.
+	if _, err := s.CreateUser("second", "second@example.com", heptapodtest.NewSecret("second-password"), true); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []struct {
+		path   string
+		body   map[string]bool
+		status int
+	}{
+		{"/user/root/blocked", map[string]bool{"blocked": true}, 403}, {"/user/root/blocked", map[string]bool{"blocked": false}, 200},
+		{"/user/root/admin", map[string]bool{"admin": false}, 403}, {"/user/root/admin", map[string]bool{"admin": true}, 200},
+	} {
+		if err := a.Do(ctx, http.MethodPut, change.path, change.body, nil); err != nil {
+			t.Fatal(err)
+		}
+		if status, body := c.do("GET", "/runners/all", nil, nil); status != change.status {
+			t.Errorf("%v: %d %s", change.body, status, body)
+		}
+	}
+	var users []heptapodtest.User
+	if err := a.Do(ctx, http.MethodGet, "/users", nil, &users); err != nil || len(users) != 2 || users[1].Username != "second" || !users[1].Admin || users[1].State != "active" {
+		t.Errorf("users %+v, %v", users, err)
+	}
 	if _, err := a.MintToken(ctx, heptapodtest.TokenRequest{User: "root", Name: "x", Scopes: []string{"no"}}); err == nil || !strings.Contains(err.Error(), "available scopes") {
 		t.Errorf("bad scope: %v", err)
 	}

@@ -95,8 +95,11 @@ func (s *Server) byToken(tx *store.Tx, text string) (identity, error) {
 		return identity{}, unauthorized()
 	}
 	u := tx.Users.Get(t.UserID)
-	if u == nil || u.Blocked {
+	switch {
+	case u == nil:
 		return identity{}, unauthorized()
+	case u.Blocked:
+		return identity{}, message(http.StatusForbidden, "403 Forbidden - Your account has been blocked.")
 	}
 	return identity{user: u, token: t}, nil
 }

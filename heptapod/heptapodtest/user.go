@@ -17,10 +17,52 @@ type User struct {
 	Name     string `json:"name"`
 	Email    string `json:"email"`
 	Admin    bool   `json:"is_admin"`
+	State    string `json:"state"` // active or blocked
 }
 
 func publicUser(u *store.User) *User {
-	return &User{ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, Admin: u.Admin}
+	return &User{ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, Admin: u.Admin, State: stateOf(u)}
+}
+
+func stateOf(u *store.User) string {
+	if u.Blocked {
+		return "blocked"
+	}
+	return "active"
+}
+
+// Users returns all users, in the order in which they were made.
+func (s *Server) Users() ([]*User, error) {
+	out := []*User{}
+	err := s.db.View(func(tx *store.Tx) error {
+		for _, u := range tx.Users.All() {
+			out = append(out, publicUser(u))
+		}
+		return nil
+	})
+	return out, err
+}
+
+// BlockUser keeps a user out, with all tokens and keys, or lets it in again.
+func (s *Server) BlockUser(name string, blocked bool) error {
+	return s.changeUser(name, func(u *store.User) { u.Blocked = blocked })
+}
+
+// SetAdmin makes a user an administrator, or takes that away.
+func (s *Server) SetAdmin(name string, admin bool) error {
+	return s.changeUser(name, func(u *store.User) { u.Admin = admin })
+}
+
+func (s *Server) changeUser(name string, change func(*store.User)) error {
+	return s.db.Update(func(tx *store.Tx) error {
+		u := tx.User(name)
+		if u == nil {
+			return fmt.Errorf("change user %s: %w", name, ErrNotFound)
+		}
+		change(u)
+		tx.Users.Put(u)
+		return nil
+	})
 }
 
 // ErrNotFound is returned for a user, project, pipeline or job that is not there.
@@ -100,12 +142,8 @@ func goodName(name string) bool {
 // shownUser is a user in the API; private adds what is for the user and for
 // administrators.
 func (s *Server) shownUser(u *store.User, private bool) map[string]any {
-	state := "active"
-	if u.Blocked {
-		state = "blocked"
-	}
 	m := map[string]any{
-		"id": u.ID, "username": u.Username, "name": u.Name, "state": state, "locked": false,
+		"id": u.ID, "username": u.Username, "name": u.Name, "state": stateOf(u), "locked": false,
 		"avatar_url": nil, "web_url": s.URL + "/" + u.Username, "created_at": stamp(u.CreatedAt),
 	}
 	if private {

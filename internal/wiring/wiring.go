@@ -3,6 +3,7 @@
 package wiring
 
 import (
+	"context"
 	"log/slog"
 
 	"github.com/docker/docker/client"
@@ -13,11 +14,15 @@ import (
 // Options is what the functional options fill in. The zero value is silent
 // and finds the Engine by itself.
 type Options struct {
-	Docker   client.APIClient // nil: made from Host on first use
+	Docker   client.APIClient // nil: got by Dial, or made from Host, on first use
+	Dial     Dial             // nil: made from Host
 	Host     string           // Engine address; "" follows DOCKER_HOST, then the current docker context
 	Log      *slog.Logger     // never nil after Apply
 	Progress progress.Sink
 }
+
+// Dial gives a client of the Engine that somebody else closes.
+type Dial func(context.Context) (client.APIClient, error)
 
 // Option changes Options.
 type Option func(*Options)
@@ -33,6 +38,9 @@ func Apply(opts []Option) Options {
 
 // WithDocker uses c instead of making a client; the caller closes it.
 func WithDocker(c client.APIClient) Option { return func(o *Options) { o.Docker = c } }
+
+// WithDial shares the connection of a larger whole, made when one is needed.
+func WithDial(d Dial) Option { return func(o *Options) { o.Dial = d } }
 
 // WithHost names the Engine: unix://, tcp://, ssh://, or a docker context as
 // context://NAME.

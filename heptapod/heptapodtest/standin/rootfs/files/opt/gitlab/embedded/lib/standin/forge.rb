@@ -157,41 +157,75 @@ class PersonalAccessToken
   end
 end
 
+# Relation is what a query gives, as far as it is read.
+class Relation < Array
+  def order(*keys) = Relation.new(sort_by { |row| keys.map { |key| row.public_send(key) } })
+  def where(**conditions) = Relation.new(select { |row| conditions.all? { |key, value| Array(value).include?(row.public_send(key)) } })
+  def take = first
+  def find_each(&) = each(&)
+  def exists? = any?
+end
+
 class User
-  attr_reader :id, :username, :name, :email
-  attr_writer :password, :password_confirmation
+  attr_reader :id, :username, :name, :email, :state
+  attr_writer :password, :password_confirmation, :admin
 
   def initialize(row)
-    @id, @username, @name, @email, @admin = row.values_at('id', 'username', 'name', 'email', 'is_admin')
+    @id, @username, @name, @email, @admin, @state = row.values_at('id', 'username', 'name', 'email', 'is_admin', 'state')
   end
 
   def admin? = @admin
   alias admin admin?
+  def active? = state == 'active'
+  def blocked? = state == 'blocked'
+
+  # Abilities of a user as such: the API is closed to those who are not active
+  # (app/policies/global_policy.rb).
+  def can?(ability, _subject = :global)
+    case ability
+    when :access_api, :log_in, :access_git then active?
+    when :access_admin_area then active? && admin?
+    else raise NotImplementedError, "the stand-in knows nothing of the ability #{ability}"
+    end
+  end
+
   def personal_access_tokens = PersonalAccessToken::Of.new(self)
   def password_automatically_set=(_); end
 
+  def self.all = Relation.new(Forge.admin('GET', '/users').map { |row| new(row) })
+  def self.where(**conditions) = all.where(**conditions)
+  def self.find_by(**conditions) = where(**conditions).first
+
+  # Case does not count here, as it does in find_by.
   def self.find_by_username(name)
     row = Forge.admin('GET', "/user/#{name}")
     row && new(row)
   end
 
-  # Root is the first administrator.
-  def self.find_by(username: nil, admin: nil, id: nil, email: nil)
-    return find_by_username(username) if username
-
-    root = find_by_username('root')
-    root if admin || id == 1 || (email && root&.email == email)
-  end
-
   def self.find(id) = find_by(id: id) || raise(ActiveRecord::RecordNotFound, "Couldn't find User with 'id'=#{id}")
-  def self.where(**conditions) = [find_by(**conditions)].compact
-  def self.admins = [find_by(admin: true)].compact
-  def self.first = find_by(id: 1)
+  def self.admins = where(admin: true)
+  def self.active = where(state: 'active')
+  def self.first = all.order(:id).first
+
+  def block! = blocked!(true)
+  def activate! = blocked!(false)
+  def block = block!
+  def activate = activate!
+
+  def blocked!(blocked)
+    raise "Cannot transition state from :#{state}" if blocked == blocked?
+
+    Forge.admin('PUT', "/user/#{username}/blocked", { blocked: blocked })
+    @state = blocked ? 'blocked' : 'active'
+    true
+  end
+  private :blocked!
 
   def save!
     raise ActiveRecord::RecordInvalid, "Validation failed: Password confirmation doesn't match Password" if @password_confirmation && @password_confirmation != @password
 
     Forge.admin('PUT', "/user/#{username}/password", { password: @password }) if @password
+    Forge.admin('PUT', "/user/#{username}/admin", { admin: @admin })
     true
   rescue Forge::Refusal
     raise ActiveRecord::RecordInvalid, 'Validation failed: Password is too short (minimum is 8 characters)'
