@@ -44,10 +44,17 @@ func (f *Forge) Ctl(ctx context.Context, args ...string) (Result, error) {
 		}
 		err = &fault.Error{
 			Op: "run gitlab-ctl", What: strings.Join(args, " "),
-			Why: fmt.Sprintf("exit code %d: %s", result.ExitCode, said),
+			Why: fmt.Sprintf("exit code %d: %s", result.ExitCode, f.hidden(said)),
 		}
 	}
 	return result, err
+}
+
+// hidden is what programs of the forge say, without what own lines of gitlab.rb
+// hold.
+func (f *Forge) hidden(said string) string {
+	c := converge.Container{Hide: rubySecrets(f.cfg.Ruby)}
+	return c.Hidden(said)
 }
 
 // RootPassword is the password that root got at the forge's first boot. A

@@ -295,7 +295,7 @@ func TestWorkInTheContainer(t *testing.T) {
 		},
 		exec: func(ctx context.Context, cmd []string, stdin []byte) (converge.ExecResult, error) {
 			if cmd[0] == "gitlab-ctl" {
-				return converge.ExecResult{ExitCode: 1, Stderr: []byte("first\nlast words\n")}, nil
+				return converge.ExecResult{ExitCode: 1, Stderr: []byte("first\nlast words with hunter22hunter\n")}, nil
 			}
 			stdin = bytes.ReplaceAll(stdin, []byte("http://localhost:80"), []byte(server.URL))
 			stdout, stderr, code, err := local(ctx, cmd, stdin)
@@ -314,7 +314,8 @@ func TestWorkInTheContainer(t *testing.T) {
 	if p, err := f.RootPassword(t.Context()); err != nil || p.Reveal() != "of root" {
 		t.Errorf("root password: %v", err)
 	}
-	if _, err := f.Ctl(t.Context(), "status"); err == nil || !strings.Contains(err.Error(), "last words") {
+	f.cfg.Ruby = "x = %q(hunter22hunter)"
+	if _, err := f.Ctl(t.Context(), "status"); err == nil || !strings.Contains(err.Error(), "last words with ***") {
 		t.Errorf("gitlab-ctl: %v", err)
 	}
 	for _, cmd := range host.cmds {

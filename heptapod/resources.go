@@ -75,7 +75,7 @@ func (f *Forge) container() converge.Container {
 		LogMaxSize:  "20m",
 		LogMaxFiles: 5,
 		Ready:       converge.Ready{Timeout: boot, Phase: Phase, Check: f.ready},
-		Hide:        rubyValues(cfg.Ruby),
+		Hide:        rubySecrets(cfg.Ruby),
 	}
 	for _, ref := range cfg.After {
 		c.After = append(c.After, converge.Ref(ref))

@@ -1,9 +1,7 @@
 package heptapod
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -57,40 +55,6 @@ func plainASCII(text string) bool {
 		}
 	}
 	return true
-}
-
-// shortestValue is how long a value has to be to count as a secret: shorter ones
-// are found in everything.
-const shortestValue = 6
-
-// rubyValues are the values that lines of Ruby assign or hand over in quotes, the
-// longest first. Lines that Ruby does not understand it quotes, so a quote that
-// nothing ends goes to the end of its line.
-func rubyValues(lines string) []string {
-	var values []string
-	for line := range strings.Lines(lines) {
-		if _, value, assigned := strings.Cut(line, "="); assigned {
-			line = value
-		}
-		for i := strings.IndexAny(line, `'"`); i >= 0; i = strings.IndexAny(line, `'"`) {
-			quote, rest := line[i], line[i+1:]
-			end := 0
-			for end < len(rest) && rest[end] != quote {
-				if rest[end] == '\\' {
-					end++
-				}
-				end++
-			}
-			end = min(end, len(rest))
-			line = rest[min(end+1, len(rest)):]
-			key := strings.HasPrefix(strings.TrimSpace(line), "=>")
-			if value := strings.TrimSpace(rest[:end]); len(value) >= shortestValue && !key {
-				values = append(values, value)
-			}
-		}
-	}
-	slices.SortFunc(values, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
-	return slices.Compact(values)
 }
 
 // rubyStrings writes a Ruby array of strings.

@@ -32,11 +32,17 @@ end
 
 func newRubyReader(tb testing.TB) *rubyReader {
 	tb.Helper()
+	return newRubyProgram(tb, rubyLoop)
+}
+
+// newRubyProgram is a Ruby that runs a program which answers line by line.
+func newRubyProgram(tb testing.TB, program string) *rubyReader {
+	tb.Helper()
 	path, err := exec.LookPath("ruby")
 	if err != nil {
 		tb.Fatal("this test needs Ruby, which reads gitlab.rb: install it (apt-get install ruby)")
 	}
-	cmd := exec.Command(path, "-e", rubyLoop)
+	cmd := exec.Command(path, "-e", program)
 	cmd.Env = append(cmd.Environ(), "LANG=C.UTF-8", "LC_ALL=C.UTF-8", "RUBYOPT=")
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
@@ -197,24 +196,4 @@ func rubyOutput(t *testing.T, locale, program string, args ...string) (stdout, n
 		t.Fatalf("ruby: %v\n%s", err, stderr.String())
 	}
 	return string(out), stderr.String()
-}
-
-// What own lines assign may be a password, and Ruby quotes lines that it does
-// not understand.
-func TestRubyValues(t *testing.T) {
-	got := rubyValues(`gitlab_rails['time_zone'] = 'Europe/Rome'
-gitlab_rails['smtp'] = "it \"is\" quoted" ; x = 'short'
-call('handed over', "and more")
-gitlab_rails['ldap_servers'] = {'main' => {'password' => 'ldap-secret', 'port' => 389}}
-broken = 'never ended )
-`)
-	want := []string{`it \"is\" quoted`, "never ended )", "Europe/Rome", "handed over", "ldap-secret", "and more"}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Error(d)
-	}
-	for _, text := range []string{`a = "\`, `'`, `x = '\\'`} {
-		if got := rubyValues(text); len(got) > 0 {
-			t.Errorf("%s: %q", text, got)
-		}
-	}
 }

@@ -288,7 +288,7 @@ func (x *execution) apply(ctx context.Context, op converge.Operation) error {
 		said := tail(string(append(result.Stdout, result.Stderr...)), evidence)
 		for i := range x.l.s.Containers {
 			if c := &x.l.s.Containers[i]; c.Service == op.Apply.Service {
-				said = hidden(c, said)
+				said = c.Hidden(said)
 			}
 		}
 		return &fault.Error{Op: "run", What: op.Apply.Cmd[0],

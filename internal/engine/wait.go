@@ -67,7 +67,7 @@ func (e *Engine) waitReady(ctx context.Context, id string, op converge.Operation
 		err = e.waitCheck(bounded, id, op, h)
 	}
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		return &fault.Error{Op: string(op.Kind), What: op.Name(), Why: fmt.Sprintf("not ready after %s: %s", limit.Round(time.Second), reason(err)) + hidden(c, e.evidence(ctx, id, time.Time{})),
+		return &fault.Error{Op: string(op.Kind), What: op.Name(), Why: fmt.Sprintf("not ready after %s: %s", limit.Round(time.Second), c.Hidden(reason(err))) + c.Hidden(e.evidence(ctx, id, time.Time{})),
 			Remedy: "If it only needs more time, run hepta up again: it goes on from here. Otherwise see its logs: hepta logs " + c.Service, Err: errors.Join(context.DeadlineExceeded, err)}
 	}
 	return err
@@ -107,7 +107,7 @@ func (e *Engine) waitHealthy(ctx context.Context, id string, op converge.Operati
 				doubted = true
 				continue
 			}
-			return &fault.Error{Op: string(op.Kind), What: op.Name(), Why: why + hidden(c, e.evidence(ctx, id, lastEnd(seen))), Remedy: remedy}
+			return &fault.Error{Op: string(op.Kind), What: op.Name(), Why: why + c.Hidden(e.evidence(ctx, id, lastEnd(seen))), Remedy: remedy}
 		}
 		var pause time.Duration
 		pause, missing = readyPoll, "it is "+string(seen.State.Status)
@@ -229,7 +229,7 @@ func (e *Engine) waitCheck(ctx context.Context, id string, op converge.Operation
 		}
 		if look == nil {
 			if why, remedy := failure(seen, seen.RestartCount, ending{}); why != "" {
-				return &fault.Error{Op: string(op.Kind), What: op.Name(), Why: why + hidden(c, e.evidence(ctx, id, lastEnd(seen))),
+				return &fault.Error{Op: string(op.Kind), What: op.Name(), Why: why + c.Hidden(e.evidence(ctx, id, lastEnd(seen))),
 					Remedy: remedy, Err: err}
 			}
 		}
@@ -278,23 +278,6 @@ func (e *Engine) evidence(ctx context.Context, id string, until time.Time) strin
 		return ""
 	}
 	return "\nits last log lines:\n" + tail(strings.Join(lines, "\n"), evidence)
-}
-
-// hidden is what the programs of c say, without what nobody is to read. Ruby
-// shortens long lines that it quotes: what is left of such a text before or after
-// dots is hidden, too.
-func hidden(c *converge.Container, text string) string {
-	const dots, shortest = "...", 3
-	var pairs []string
-	for _, h := range c.Hide {
-		pairs = append(pairs, h, "***")
-	}
-	for _, h := range c.Hide {
-		for n := len(h) - 1; n >= shortest; n-- {
-			pairs = append(pairs, dots+h[len(h)-n:], dots+"***", h[:n]+dots, "***"+dots)
-		}
-	}
-	return strings.NewReplacer(pairs...).Replace(text)
 }
 
 // tail is the last n lines of text.
