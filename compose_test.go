@@ -293,6 +293,9 @@ func TestDraft(t *testing.T) {
 			same = n.Forge.URL == d.Forge && n.Forge.TokenFile == stdcmp.Or(d.TokenFile, DraftTokenFile) && n.Forge.Registry == d.Registry &&
 				len(n.Runners) == max(1, len(d.Runners))
 		}
+		if stack := map[string]string{"https": "hg-example-org", "http": "10-0-0-1"}[strings.SplitN(d.Forge, ":", 2)[0]]; n.Stack != stdcmp.Or(stack, "hepta") || d.Data == "" && n.Data != "/srv/"+n.Stack {
+			t.Errorf("%+v is stack %s with its data in %s", d, n.Stack, n.Data)
+		}
 		if !same || d.Data != "" && n.Data != d.Data || strings.Contains(d.Forge, "://") != (n.Forge.URL != "") {
 			t.Errorf("%+v became %+v", d, n)
 		}

@@ -8,14 +8,17 @@ type Secret = secret.Value
 // NewSecret wraps text that must not be printed.
 func NewSecret(text string) Secret { return secret.New(text) }
 
+// defaultStack is the name of a stack that has none.
+const defaultStack = "hepta"
+
 // Config is hepta.yaml. The zero value of every field is its default. Files
 // that keys name lie beside hepta.yaml, on the machine that reads it; a
 // program may set the content instead of the name.
 type Config struct {
-	// Prefix of containers and labels. Two stacks on one host differ here and in data.
+	// Prefix of containers and labels. Two stacks on one host differ here.
 	Stack string `yaml:"stack" default:"hepta" check:"name"`
-	// Directory on the Docker host that holds everything that must survive.
-	Data string `yaml:"data" default:"/srv/hepta" check:"abs"`
+	// Directory on the Docker host that holds everything that must survive. Default: /srv/ and the name of the stack.
+	Data string `yaml:"data" check:"abs"`
 	// Docker network of the proxy and what it publishes. Made when missing; one that is there is used as it is and never removed.
 	Network string `yaml:"network" default:"web" check:"netname"`
 	// The Docker Engine. An address alone is short for host. Default: DOCKER_HOST, then the current docker context.

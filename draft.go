@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -108,11 +109,14 @@ forge:
   # registry: registry.example.org
 {{- end}}
 
+# Prefix of containers and labels. A stack is for one forge.
+stack: {{quote .Stack}}
+
 # Where the runners run; without this line it is this machine's Docker.
 # docker: ssh://admin@vm-1
 
 # What must survive, on the Docker host.
-{{if .Data}}data: {{quote .Data}}{{else}}# data: /srv/hepta{{end}}
+{{if .Data}}data: {{quote .Data}}{{else}}# data: /srv/{{.Stack}}{{end}}
 
 # Where the world does not know the authority of the forge's certificate:
 # runner: {ca: ca.crt}
@@ -125,6 +129,29 @@ runners:
   - {name: {{quote .}}, mode: {{quote .}}, tags: [{{quote .}}]}
 {{- end}}
 `))
+
+// Stack is the name of the stack: the default, or for runners alone one after
+// their forge, so that they never take the place of another stack on the host.
+func (d Draft) Stack() string {
+	if !d.Elsewhere() {
+		return defaultStack
+	}
+	u, err := url.Parse(d.Forge)
+	if err != nil {
+		return defaultStack
+	}
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(u.Hostname()))
+	name = strings.Trim(name, "-")
+	return cmp.Or(strings.TrimRight(name[:min(len(name), maxDraftStack)], "-"), defaultStack)
+}
+
+// maxDraftStack leaves room for what is added to the name of a container.
+const maxDraftStack = 40
 
 // fits says which parts belong to the other kind of draft.
 func (d Draft) fits() error {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/yamlconfig"
 	"github.com/heptaup/hepta/traefik"
 )
@@ -51,6 +52,7 @@ func (c *Config) normal() *Config {
 		}
 	}
 	yamlconfig.SetDefaults(&n)
+	n.Data = cmp.Or(n.Data, converge.DefaultData(n.Stack))
 	if n.Heptapod.Host != "" {
 		n.Heptapod.ExternalURL = cmp.Or(n.Heptapod.ExternalURL, n.address(n.Heptapod.Host))
 	}

@@ -11,7 +11,7 @@ func NewSecret(text string) Secret { return secret.New(text) }
 // Config describes the forge. The zero value of each field is its default.
 type Config struct {
 	Stack   string // default "hepta"
-	Data    string // directory on the Docker host; default /srv/hepta
+	Data    string // directory on the Docker host; default /srv/ and Stack
 	Network string // default "web"
 	Image   string // default DefaultImage
 

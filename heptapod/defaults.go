@@ -5,12 +5,13 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+
+	"github.com/heptaup/hepta/internal/converge"
 )
 
 // The defaults that more than one place needs.
 const (
 	defaultStack   = "hepta"
-	defaultData    = "/srv/hepta"
 	defaultNetwork = "web"
 	defaultBoot    = 20 // minutes
 	minShm         = 256 << 20
@@ -23,7 +24,7 @@ var dockerRanges = []string{"172.16.0.0/12", "192.168.0.0/16"}
 // nothing that it changes with cfg.
 func (cfg Config) withDefaults() Config {
 	cfg.Stack = cmp.Or(cfg.Stack, defaultStack)
-	cfg.Data = cmp.Or(cfg.Data, defaultData)
+	cfg.Data = cmp.Or(cfg.Data, converge.DefaultData(cfg.Stack))
 	cfg.Network = cmp.Or(cfg.Network, defaultNetwork)
 	cfg.Image = cmp.Or(cfg.Image, DefaultImage)
 	cfg.ExternalURL = cmp.Or(cfg.ExternalURL, cfg.scheme()+"://"+cfg.Host)

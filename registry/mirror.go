@@ -33,7 +33,7 @@ const (
 // fetches an image from there once. The zero value of a field is its default.
 type Mirror struct {
 	Stack   string // default "hepta"
-	Data    string // directory on the Docker host; default /srv/hepta
+	Data    string // directory on the Docker host; default /srv/ and Stack
 	Network string // default "web"
 	Image   string // default DefaultMirrorImage
 	// Remote is the registry behind it; default DefaultMirrorRemote. It has to
@@ -53,7 +53,7 @@ type Mirror struct {
 
 func (m Mirror) withDefaults() Mirror {
 	m.Stack = cmp.Or(m.Stack, "hepta")
-	m.Data = cmp.Or(m.Data, "/srv/hepta")
+	m.Data = cmp.Or(m.Data, converge.DefaultData(m.Stack))
 	m.Network = cmp.Or(m.Network, "web")
 	m.Image = cmp.Or(m.Image, DefaultMirrorImage)
 	m.Remote = cmp.Or(m.Remote, DefaultMirrorRemote)

@@ -20,7 +20,7 @@ const (
 // config.toml) in it. The zero value of each field is its default.
 type Config struct {
 	Stack   string // default "hepta"
-	Data    string // directory on the Docker host; default /srv/hepta
+	Data    string // directory on the Docker host; default /srv/ and Stack
 	Network string // default "web"
 	Image   string // runner image; default DefaultImage
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/heptaup/hepta/internal/converge"
 )
 
 // The images that are used when none is named.
@@ -26,7 +28,7 @@ const (
 // withDefaults returns a copy in which every default is filled in.
 func (cfg Config) withDefaults() Config {
 	cfg.Stack = cmp.Or(cfg.Stack, "hepta")
-	cfg.Data = cmp.Or(cfg.Data, "/srv/hepta")
+	cfg.Data = cmp.Or(cfg.Data, converge.DefaultData(cfg.Stack))
 	cfg.Network = cmp.Or(cfg.Network, "web")
 	cfg.Image = cmp.Or(cfg.Image, DefaultImage)
 	cfg.Socket = cmp.Or(cfg.Socket, "/var/run/docker.sock")

@@ -97,7 +97,7 @@ func TestWhatJobsReachIsRemembered(t *testing.T) {
 		}, []string{"see runner b: " + changed}, 1},
 		{"a proxy", func(c *Config) { c.Runners[1].Environment = []string{"https_proxy=http://user:canary@proxy:1"} }, []string{"see runner b: " + changed}, 1},
 		{"an authority", func(c *Config) {
-			c.Runners[0].Docker["volumes"] = []string{"/srv/hepta/my/ca.crt:/etc/ssl/certs/my.crt:ro"}
+			c.Runners[0].Docker["volumes"] = []string{"/srv/lab/my/ca.crt:/etc/ssl/certs/my.crt:ro"}
 		}, []string{"see runner a: " + changed}, 1},
 		{"a registry", func(c *Config) { c.Registries = []string{"https://other.example.org"} }, []string{"see runner a: " + changed, "see runner b: " + changed}, 2},
 		{"no pause any more", func(c *Config) { c.Runners[2].Paused = false }, []string{"see runner idle: " + seen}, 1},

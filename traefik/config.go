@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/heptaup/hepta/internal/converge"
 )
 
 // TLSMode says where certificates come from.
@@ -29,7 +31,7 @@ const (
 // Config describes the proxy. The zero value of each field is its default.
 type Config struct {
 	Stack   string // default "hepta"
-	Data    string // directory on the Docker host; default /srv/hepta
+	Data    string // directory on the Docker host; default /srv/ and Stack
 	Network string // default "web"
 	Image   string // default DefaultImage
 	Socket  string // the Engine's socket on the Docker host; default /var/run/docker.sock
@@ -85,7 +87,7 @@ type Route struct {
 // nothing that it changes with cfg.
 func (cfg Config) withDefaults() Config {
 	cfg.Stack = cmp.Or(cfg.Stack, "hepta")
-	cfg.Data = cmp.Or(cfg.Data, "/srv/hepta")
+	cfg.Data = cmp.Or(cfg.Data, converge.DefaultData(cfg.Stack))
 	cfg.Network = cmp.Or(cfg.Network, "web")
 	cfg.Image = cmp.Or(cfg.Image, DefaultImage)
 	cfg.Socket = cmp.Or(cfg.Socket, "/var/run/docker.sock")

@@ -31,6 +31,10 @@ type Stack struct {
 	Warn []func(*Observed) []string
 }
 
+// DefaultData is the data directory of a stack that names none. Each stack has
+// one of its own.
+func DefaultData(stack string) string { return "/srv/" + stack }
+
 // Network is a bridge network. One that exists without the stack's label is
 // adopted as it is: never changed, never removed.
 type Network struct {
