@@ -92,31 +92,36 @@ func (s *Server) changedBy(ctx context.Context, p *store.Project, pl *store.Pipe
 }
 
 // parseConfig reads a CI configuration of a commit with everything that it
-// includes, as far as user may read that.
-func (s *Server) parseConfig(ctx context.Context, p *store.Project, user int64, sha string, src []byte, ev *ci.Event) (*ci.Config, error) {
+// includes, as far as the user may read that.
+func (s *Server) parseConfig(ctx context.Context, p *store.Project, e event, src []byte, ev *ci.Event) (*ci.Config, error) {
 	return ci.ParseWith(src, or(p.ConfigPath, defaultConfigPath), ci.ParseOptions{
 		Event: ev, Files: ev.Files,
-		Include: func(i ci.Include) ([]byte, error) { return s.include(ctx, p, user, sha, i) },
+		Include: func(i ci.Include) ([]byte, error) { return s.include(ctx, p, e, i) },
 	})
 }
 
 // include reads one included file.
-func (s *Server) include(ctx context.Context, p *store.Project, user int64, sha string, i ci.Include) ([]byte, error) {
+func (s *Server) include(ctx context.Context, p *store.Project, e event, i ci.Include) ([]byte, error) {
 	switch i.Kind {
 	case "remote", "template":
 		if content, ok := s.servedInclude(i.File); ok {
 			return content, nil
 		}
 		return nil, ci.ErrNotServed
+	case "artifact":
+		if e.bridge == 0 {
+			return nil, ci.ErrNotServed
+		}
+		return s.artifactOf(e.bridge, i.Ref, i.File)
 	case "component":
 		if content, ok := s.servedInclude(i.String()); ok {
 			return content, nil
 		}
 	}
 	if i.Project == "" {
-		return s.repos.File(ctx, p.Path, sha, i.File)
+		return s.repos.File(ctx, p.Path, e.sha, i.File)
 	}
-	return s.foreign(ctx, user, i)
+	return s.foreign(ctx, e.user, i)
 }
 
 // foreign reads a file of another project.

@@ -40,6 +40,8 @@ type Job struct {
 	Status        string
 	FailureReason string
 	ExitCode      int
+	// Downstream is the pipeline that a job with trigger has made, 0 for others.
+	Downstream int64
 
 	s *Server
 }
@@ -135,7 +137,7 @@ func (s *Server) AddMember(project, user string, level int) error {
 func (s *Server) pipelineOf(tx *store.Tx, pl *store.Pipeline) *Pipeline {
 	out := &Pipeline{ID: pl.ID, IID: pl.IID, Ref: pl.Ref, SHA: pl.SHA, Status: pl.Status, YAMLErrors: pl.YAMLErrors}
 	for _, j := range latest(tx, pl.ID) {
-		out.Jobs = append(out.Jobs, Job{ID: j.ID, Name: j.Name, Stage: j.Stage, Status: j.Status, FailureReason: j.FailureReason, ExitCode: j.ExitCode, s: s})
+		out.Jobs = append(out.Jobs, Job{ID: j.ID, Name: j.Name, Stage: j.Stage, Status: j.Status, FailureReason: j.FailureReason, ExitCode: j.ExitCode, Downstream: j.DownstreamID, s: s})
 	}
 	return out
 }
@@ -177,7 +179,7 @@ func (s *Server) WaitPipeline(ctx context.Context, project, ref string) (*Pipeli
 func (s *Server) Await(ctx context.Context, project, ref string, ready func(*Pipeline) bool) (*Pipeline, error) {
 	var last *Pipeline
 	err := s.changed.await(ctx, func() (bool, error) {
-		pl, err := s.findPipeline(project, func(pl *store.Pipeline) bool { return pl.Ref == ref })
+		pl, err := s.findPipeline(project, func(pl *store.Pipeline) bool { return pl.Ref == ref && pl.Source != sourceParent })
 		if err == nil {
 			last = pl
 			return ready(pl), nil

@@ -22,6 +22,8 @@ type event struct {
 	before    string
 	user      int64
 	variables []store.Variable
+	config    []byte // instead of the commit's own, of a child pipeline
+	bridge    int64  // the job that asks for it
 }
 
 // draft is a pipeline that is not stored yet; without pipeline the event makes
@@ -43,14 +45,17 @@ func (s *Server) draft(ctx context.Context, p *store.Project, e event) (*draft, 
 	}
 	pl := &store.Pipeline{
 		ProjectID: p.ID, UserID: e.user, Source: e.source, Ref: e.ref, Tag: e.tag, SHA: e.sha, BeforeSHA: e.before,
-		Status: store.Created, Variables: e.variables, CreatedAt: s.now(),
+		Status: store.Created, Variables: e.variables, CreatedAt: s.now(), BridgeID: e.bridge,
 		Commit: store.Commit{Title: commit.Title, Message: commit.Message, Author: commit.Author, Timestamp: commit.Timestamp, Branch: commit.Branch},
 	}
 	name := p.ConfigPath
 	if name == "" {
 		name = defaultConfigPath
 	}
-	src, err := s.repos.File(ctx, p.Path, e.sha, name)
+	src := e.config
+	if src == nil {
+		src, err = s.repos.File(ctx, p.Path, e.sha, name)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return &draft{why: "Missing CI config file"}, nil
 	}
@@ -68,7 +73,7 @@ func (s *Server) draft(ctx context.Context, p *store.Project, e event) (*draft, 
 		}
 	}
 	ev := s.ciEvent(ctx, p, pl)
-	config, err := s.parseConfig(ctx, p, e.user, e.sha, src, &ev)
+	config, err := s.parseConfig(ctx, p, e, src, &ev)
 	if err != nil {
 		return broken(pl, err), nil
 	}
@@ -103,7 +108,7 @@ func jobOf(p *store.Project, pl *store.Pipeline, spec ci.Job) *store.Job {
 	j := &store.Job{
 		ProjectID: p.ID, UserID: pl.UserID, Name: spec.Name, Stage: spec.Stage, Status: store.Created,
 		When: spec.When, AllowFailure: spec.AllowFailure, DAG: spec.HasNeeds, Tags: spec.Tags,
-		RetryMax: spec.RetryMax, Interruptible: spec.Interrupt, StartIn: spec.StartInSecs, ResourceGroup: spec.ResourceGroup, CreatedAt: pl.CreatedAt,
+		RetryMax: spec.RetryMax, Interruptible: spec.Interrupt, StartIn: spec.StartInSecs, ResourceGroup: spec.ResourceGroup, Bridge: spec.Trigger != nil, CreatedAt: pl.CreatedAt,
 	}
 	for i, name := range pl.Stages {
 		if name == spec.Stage {

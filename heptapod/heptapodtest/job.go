@@ -103,7 +103,7 @@ func (s *Server) listJobs(c *call) error {
 		if err != nil {
 			return err
 		}
-		jobs := tx.JobsOfProject(p.ID)
+		jobs := notBridges(tx.JobsOfProject(p.ID))
 		slices.Reverse(jobs)
 		out = s.shownJobs(tx, c, jobs)
 		return nil
@@ -125,6 +125,7 @@ func (s *Server) listPipelineJobs(c *call) error {
 		if c.p.Bool("include_retried", false) {
 			jobs = tx.JobsOf(pl.ID)
 		}
+		jobs = notBridges(jobs)
 		slices.Reverse(jobs)
 		out = s.shownJobs(tx, c, jobs)
 		return nil

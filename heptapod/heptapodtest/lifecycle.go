@@ -72,6 +72,7 @@ func (s *Server) advance(tx *store.Tx, pl *store.Pipeline) {
 		pl.FinishedAt = pl.UpdatedAt
 	}
 	tx.Pipelines.Put(pl)
+	s.inherit(tx, pl)
 }
 
 // finish ends a job; a failed one that may be retried gets a successor.
@@ -118,7 +119,7 @@ func (s *Server) again(tx *store.Tx, old *store.Job) *store.Job {
 	now := s.now()
 	next := &store.Job{
 		PipelineID: old.PipelineID, ProjectID: old.ProjectID, UserID: old.UserID, Name: old.Name, Stage: old.Stage,
-		StageIndex: old.StageIndex, Status: store.Created, ResourceGroup: old.ResourceGroup, When: old.When, AllowFailure: old.AllowFailure, Needs: old.Needs,
+		StageIndex: old.StageIndex, Status: store.Created, ResourceGroup: old.ResourceGroup, Bridge: old.Bridge, When: old.When, AllowFailure: old.AllowFailure, Needs: old.Needs,
 		DAG: old.DAG, Tags: old.Tags, RetryMax: old.RetryMax, Interruptible: old.Interruptible, StartIn: old.StartIn,
 		CreatedAt: now, Played: old.Played,
 	}
@@ -147,6 +148,10 @@ func (s *Server) cancel(tx *store.Tx, j *store.Job) {
 	switch {
 	case store.Finished(j.Status) || j.Status == store.Canceling:
 		return
+	case j.Bridge && j.DownstreamID != 0:
+		j.Status, j.FinishedAt = store.Canceled, s.now()
+		tx.Jobs.Put(j)
+		s.cancelChild(tx, j)
 	case j.Status == store.Running && j.Graceful:
 		j.Status = store.Canceling
 	default:

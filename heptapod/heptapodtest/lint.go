@@ -50,7 +50,7 @@ func (s *Server) lint(c *call) error {
 	if c.who.user != nil {
 		user = c.who.user.ID
 	}
-	config, err := s.parseConfig(c.r.Context(), p, user, sha, content, &ev)
+	config, err := s.parseConfig(c.r.Context(), p, event{user: user, sha: sha}, content, &ev)
 	if err != nil {
 		return wrong(err)
 	}

@@ -71,6 +71,7 @@ func (s *Server) listPipelines(c *call) error {
 		}
 		for _, pl := range all {
 			switch {
+			case pl.Source == sourceParent && c.p.String("source") != sourceParent:
 			case c.p.Has("ref") && c.p.String("ref") != pl.Ref:
 			case c.p.Has("sha") && c.p.String("sha") != pl.SHA:
 			case c.p.Has("status") && c.p.String("status") != pl.Status:
@@ -97,7 +98,7 @@ func (s *Server) getPipeline(c *call) error {
 			}
 			ref := c.p.Or("ref", p.DefaultBranch)
 			for _, pl := range tx.PipelinesOf(p.ID) {
-				if pl.Ref == ref {
+				if pl.Ref == ref && pl.Source != sourceParent {
 					out = s.shownPipelineFully(tx, p, pl)
 				}
 			}

@@ -217,6 +217,7 @@ func (s *Server) projectRoutes(mux *router) {
 	s.api(mux, "GET /projects/{id}/pipelines/{pipeline}", anyone, s.getPipeline)
 	s.api(mux, "DELETE /projects/{id}/pipelines/{pipeline}", member, s.deletePipeline)
 	s.api(mux, "GET /projects/{id}/pipelines/{pipeline}/jobs", anyone, s.listPipelineJobs)
+	s.api(mux, "GET /projects/{id}/pipelines/{pipeline}/bridges", anyone, s.listBridges)
 	s.api(mux, "GET /projects/{id}/pipelines/{pipeline}/variables", member, s.listPipelineVariables)
 	s.api(mux, "POST /projects/{id}/pipelines/{pipeline}/cancel", member, s.cancelPipeline)
 	s.api(mux, "POST /projects/{id}/pipelines/{pipeline}/retry", member, s.retryPipeline)

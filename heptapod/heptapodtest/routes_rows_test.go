@@ -68,6 +68,7 @@ func accessRows() []accessRow {
 		{"POST /api/v4/projects/{id}/pipeline", "/api/v4/projects/{p}/pipeline", `{"ref": "none"}`, "401 401 404 403 403 400 400 403 403 400"},
 		{"GET /api/v4/projects/{id}/pipelines/{pipeline}", "/api/v4/projects/{p}/pipelines/1", ``, "404 401 404 403 200 200 200 200 404 200"},
 		{"GET /api/v4/projects/{id}/pipelines/{pipeline}/jobs", "/api/v4/projects/{p}/pipelines/1/jobs", ``, "404 401 404 403 200 200 200 200 404 200"},
+		{"GET /api/v4/projects/{id}/pipelines/{pipeline}/bridges", "/api/v4/projects/{p}/pipelines/1/bridges", ``, "404 401 404 403 200 200 200 200 404 200"},
 		{"GET /api/v4/projects/{id}/pipelines/{pipeline}/variables", "/api/v4/projects/{p}/pipelines/1/variables", ``, "401 401 404 403 403 200 200 403 403 200"},
 		{"POST /api/v4/projects/{id}/pipelines/{pipeline}/cancel", "/api/v4/projects/{p}/pipelines/1/cancel", ``, "401 401 404 403 403 200 200 403 403 200"},
 		{"POST /api/v4/projects/{id}/pipelines/{pipeline}/retry", "/api/v4/projects/{p}/pipelines/1/retry", ``, "401 401 404 403 403 201 201 403 403 201"},

@@ -189,6 +189,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	s.tasks.Go(func() { _ = s.server.Serve(ln) }) // ends by Close
 	s.tasks.Go(s.reap)
 	s.tasks.Go(s.rescan)
+	s.tasks.Go(s.bridges)
 	context.AfterFunc(ctx, func() { _ = s.Close() }) // who closes it as well hears the error
 	return s, nil
 }

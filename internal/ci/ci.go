@@ -145,6 +145,7 @@ type Job struct {
 	AllowExitCodes []int
 	NodeIndex      int // parallel, from 1; 0 when not parallel
 	NodeTotal      int
+	Trigger        *Trigger // instead of a script
 	Environment    *Environment
 	PreGetSources  []string // hooks:pre_get_sources_script
 	ResourceGroup  string   // of which one job of the project runs at a time

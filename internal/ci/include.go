@@ -11,13 +11,14 @@ const maxIncludes = 150
 
 // Include names a file that another one includes.
 type Include struct {
-	// Kind is local, project, remote, template or component.
+	// Kind is local, project, remote, template, component or artifact.
 	Kind string
 	// File is a path without a leading slash, an address, or the name of a
 	// template or component.
 	File string
 	// Project and Ref say where the file lies: of project and component, and of
-	// a local file that one of those includes. Empty: in the commit itself.
+	// a local file that one of those includes. Empty: in the commit itself. Ref of
+	// an artifact is the job that made it.
 	Project, Ref string
 }
 
@@ -119,8 +120,7 @@ func (l *loader) names(e *value, from Include) ([]Include, *value) {
 		l.errs.add(e.at, "Component '%s' - the address should be HOST/PROJECT/NAME@VERSION", name)
 		return nil, nil
 	case "artifact":
-		l.errs.add(e.get("artifact").at, "include:artifact is not supported here: it is for child pipelines")
-		return nil, nil
+		return []Include{{Kind: "artifact", File: name, Ref: d.text(e.get("job"), "include job")}}, inputs
 	}
 	return []Include{{Kind: kinds[0], File: name}}, inputs
 }
@@ -223,7 +223,7 @@ func (l *loader) include(file Include, inputs *value, at place) *value {
 		l.missing(at, "Component '%s' - content not found", file)
 		return nil
 	case err != nil:
-		kind := map[string]string{"local": "Local", "project": "Project", "remote": "Remote", "template": "Template"}[file.Kind]
+		kind := map[string]string{"local": "Local", "project": "Project", "remote": "Remote", "template": "Template", "artifact": "Artifact"}[file.Kind]
 		l.missing(at, "%s file `%s` does not exist!", kind, file.File)
 		return nil
 	}

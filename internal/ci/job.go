@@ -42,7 +42,7 @@ var (
 
 // unsupported would change what a job can do; leaving them out silently would
 // only fail later, in the job.
-var unsupported = []string{"trigger", "run", "id_tokens", "secrets"}
+var unsupported = []string{"run", "id_tokens", "secrets"}
 
 var unheeded = []string{"coverage", "release", "publish", "pages", "manual_confirmation", "identity", "inputs", "dast_configuration"}
 
@@ -79,7 +79,12 @@ func (d *decoder) job(name string, at place, v, root *value) jobNode {
 		d.errs.add(at, "%s name is too long (maximum is %d characters)", path, maxJobName)
 	}
 	n := jobNode{name: name, at: at, job: Job{Name: name, Stage: "test"}}
-	d.known(v, path, jobKeys)
+	if t := present(v, "trigger"); t != nil {
+		d.known(v, path, bridgeKeys)
+		n.job.Trigger = d.trigger(t, path+":trigger")
+	} else {
+		d.known(v, path, jobKeys)
+	}
 	for _, key := range unsupported {
 		if u := present(v, key); u != nil {
 			d.errs.add(u.at, "%s:%s is not supported by the embedded forge", path, key)

@@ -186,6 +186,11 @@ func (c *Config) decideJob(n *jobNode, e *Event, global []Variable) (jobs []Job,
 		for k := range j.Tags {
 			j.Tags[k] = ExpandFully(j.Tags[k], get.expanded)
 		}
+		if j.Trigger != nil {
+			t := *j.Trigger
+			t.Project, t.Branch = ExpandFully(t.Project, get.expanded), ExpandFully(t.Branch, get.expanded)
+			j.Trigger = &t
+		}
 		j.ResourceGroup = ExpandFully(j.ResourceGroup, get.expanded)
 		if j.Environment != nil {
 			e := *j.Environment

@@ -123,6 +123,12 @@ func indexJob(j *Job) []entry {
 	if j.RunnerID != 0 {
 		e = append(e, entry{kind: "runner-jobs", parent: j.RunnerID, id: j.ID, many: true})
 	}
+	switch {
+	case j.Bridge && j.Status == Pending:
+		return append(e, entry{kind: "pending-bridges", id: j.ID, many: true})
+	case j.Bridge && j.Status != Scheduled:
+		return e
+	}
 	switch j.Status {
 	case Pending:
 		e = append(e, entry{kind: pendingJobs, id: j.ID, many: true})

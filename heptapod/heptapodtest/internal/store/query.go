@@ -85,6 +85,9 @@ func (tx *Tx) PendingJobs() iter.Seq[*Job] {
 	}
 }
 
+// PendingBridges returns the jobs that are to make a pipeline, oldest first.
+func (tx *Tx) PendingBridges() []*Job { return collect(tx.Jobs, tx.listed("pending-bridges", 0)) }
+
 // ScheduledJobs returns the jobs that wait for their time, oldest first.
 func (tx *Tx) ScheduledJobs() []*Job { return collect(tx.Jobs, tx.listed("scheduled", 0)) }
 

@@ -198,6 +198,7 @@ type Pipeline struct {
 	Stages     []string
 	Name       string     // of workflow:name
 	Variables  []Variable // given when the pipeline was made
+	BridgeID   int64      // the job that made it
 	// OnNewCommit and OnJobFailure are those of workflow:auto_cancel.
 	OnNewCommit  string
 	OnJobFailure string
@@ -245,6 +246,8 @@ type Job struct {
 	Interruptible bool // a newer push may cancel it
 	StartIn       int  // seconds that a delayed job waits once its turn has come
 	ResourceGroup string
+	Bridge        bool  // makes a pipeline; no runner takes it
+	DownstreamID  int64 // the pipeline that it made
 
 	RunnerID  int64
 	SystemID  string
