@@ -18,7 +18,7 @@ type Forge struct {
 
 // Heptapod is the forge.
 type Heptapod struct {
-	// Image of the forge: Heptapod, or GitLab itself. Name a full version, so that an upgrade is a decision.
+	// Image of the forge: Heptapod, or GitLab itself. Name a full version, so that an upgrade is a decision. Left out, a forge keeps the image that it has and a new one gets the default. An older release than the data's is refused, and so is one that needs others in between.
 	Image string `yaml:"image" check:"image"`
 	// Host name of the forge, 64 characters at most. Required, here or as forge.
 	Host string `yaml:"host" check:"host"`

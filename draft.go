@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"github.com/heptaup/hepta/heptapod"
 	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/internal/yamlconfig"
 	"github.com/heptaup/hepta/runner"
@@ -41,7 +42,9 @@ const DraftTokenFile = "forge.token"
 // Elsewhere says whether the draft is of runners alone.
 func (d Draft) Elsewhere() bool { return strings.Contains(d.Forge, "://") }
 
-var draft = template.Must(template.New("hepta.yaml").Funcs(template.FuncMap{"quote": quoteYAML}).Parse(
+var draft = template.Must(template.New("hepta.yaml").Funcs(template.FuncMap{
+	"quote": quoteYAML, "image": func() string { return heptapod.DefaultImage },
+}).Parse(
 	`# A forge on a Docker host. Every key: docs/configuration.md
 #   hepta plan   shows what would be done
 #   hepta up     does it
@@ -67,8 +70,8 @@ tls: {mode: internal}
 {{if .Data}}data: {{quote .Data}}{{else}}# data: /srv/hepta{{end}}
 
 heptapod:
-  # Name the full version here, so that an upgrade is a decision.
-  # image: octobus/heptapod:17.8
+  # An upgrade is a decision, made here.
+  image: {{image}}
 {{- if .SSHPort}}
   # Port for clones and pushes over ssh.
   ssh: {{.SSHPort}}

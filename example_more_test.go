@@ -55,6 +55,7 @@ func ExampleDraft() {
 	// registry: registry.example.org
 	// tls: {mode: internal}
 	// heptapod:
+	//   image: octobus/heptapod:17.8
 	//   ssh: 22
 	// runners:
 	//   - {name: dind, mode: dind, tags: [dind]}

@@ -26,7 +26,7 @@ const fileForeignRB = "heptapod/config/gitlab.rb.before-hepta"
 // is a few bytes long.
 var databaseMarks = []string{
 	"heptapod/data/bootstrapped",
-	"heptapod/data/gitlab-rails/VERSION",
+	fileVersion,
 	"heptapod/data/postgresql/data/PG_VERSION",
 }
 
@@ -55,7 +55,7 @@ func (f *Forge) decideData(o *converge.Observed) ([]converge.Task, error) {
 // start of the forge and every file that could take another's place.
 func (f *Forge) guarded() []converge.Ref {
 	refs := []converge.Ref{"container:" + Service}
-	for _, path := range []string{FileToken, FileRootPassword, FileGitlabRB, fileSMTPPassword, fileRegistryCert, fileRegistryKey} {
+	for _, path := range []string{FileToken, FileRootPassword, fileImage, FileGitlabRB, fileSMTPPassword, fileRegistryCert, fileRegistryKey} {
 		refs = append(refs, converge.Ref("file:"+path))
 	}
 	return refs

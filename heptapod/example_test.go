@@ -53,6 +53,7 @@ func ExampleNew() {
 	}
 	// Output:
 	// heptapod/config/hepta/README 0644
+	// heptapod/config/hepta/image 0644
 	// heptapod/config/hepta/root_password 0600
 	// heptapod/config/hepta/api_token 0600
 	// heptapod/config/gitlab.rb 0600

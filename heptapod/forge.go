@@ -19,6 +19,7 @@ type Option = wiring.Option
 // Forge is one Heptapod on one Docker host. It is safe for concurrent use.
 type Forge struct {
 	cfg     Config // defaults filled in
+	named   bool   // the image was named, rather than being the default
 	base    *url.URL
 	version Version
 	opts    wiring.Options
@@ -41,6 +42,7 @@ func New(cfg Config, opts ...Option) (*Forge, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	named := cfg.Image != ""
 	cfg = cfg.withDefaults()
 	version, err := ParseVersion(cfg.Image)
 	if err != nil {
@@ -50,7 +52,7 @@ func New(cfg Config, opts ...Option) (*Forge, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Forge{cfg: cfg, base: base, version: version, opts: wiring.Apply(opts), now: time.Now}
+	f := &Forge{cfg: cfg, named: named, base: base, version: version, opts: wiring.Apply(opts), now: time.Now}
 	f.connect = f.machine
 	f.password = sync.OnceValue(func() string {
 		if text := cfg.RootPassword.Reveal(); text != "" {
@@ -64,7 +66,8 @@ func New(cfg Config, opts ...Option) (*Forge, error) {
 // URL is the address under which people reach the forge, without a final slash.
 func (f *Forge) URL() string { return f.cfg.ExternalURL }
 
-// Image is what the forge runs, and the version that its tag names.
+// Image is the image that is described, and the version that its tag names.
+// Where none is described it is the default, and a forge that is there keeps its own.
 func (f *Forge) Image() (reference string, version Version) { return f.cfg.Image, f.version }
 
 // ContainerName is the name of the forge's container on the host.

@@ -28,6 +28,8 @@ type fakeHost struct {
 	modes map[string]fs.FileMode
 	cmds  [][]string
 	exec  func(ctx context.Context, cmd []string, stdin []byte) (converge.ExecResult, error)
+	run   func(converge.OneOff) ([]byte, error)
+	said  []string
 }
 
 func (h *fakeHost) ReadFile(_ context.Context, path string) ([]byte, error) {
@@ -53,8 +55,11 @@ func (h *fakeHost) WriteFile(_ context.Context, path string, content []byte, mod
 	return nil
 }
 
-func (h *fakeHost) Run(context.Context, converge.OneOff) ([]byte, error) {
-	return nil, errors.New("nothing to run")
+func (h *fakeHost) Run(_ context.Context, o converge.OneOff) ([]byte, error) {
+	if h.run == nil {
+		return nil, errors.New("nothing to run")
+	}
+	return h.run(o)
 }
 
 func (h *fakeHost) Exec(ctx context.Context, service string, cmd []string, stdin []byte) (converge.ExecResult, error) {
@@ -67,8 +72,8 @@ func (h *fakeHost) Exec(ctx context.Context, service string, cmd []string, stdin
 	return h.exec(ctx, cmd, stdin)
 }
 
-func (h *fakeHost) Progress(string)     {}
-func (h *fakeHost) Sink() progress.Sink { return nil }
+func (h *fakeHost) Progress(text string) { h.said = append(h.said, text) }
+func (h *fakeHost) Sink() progress.Sink  { return nil }
 
 func forge(t *testing.T, cfg Config) *Forge {
 	t.Helper()
@@ -129,13 +134,13 @@ func TestFiles(t *testing.T) {
 	modes := map[string]fs.FileMode{}
 	for _, f := range s.Files {
 		modes[f.Path] = f.Mode
-		if secret := f.Path != FileGitlabRB && f.Path != fileRegistryCert && f.Path != fileReadme; f.Secret != secret {
+		if secret := f.Path != FileGitlabRB && f.Path != fileRegistryCert && f.Path != fileReadme && f.Path != fileImage; f.Secret != secret {
 			t.Errorf("%s: secret is %v", f.Path, f.Secret)
 		}
 	}
 	want := map[string]fs.FileMode{
 		FileGitlabRB: 0o600, FileRootPassword: 0o600, FileToken: 0o600, fileSMTPPassword: 0o600,
-		fileReadme: 0o644, fileRegistryCert: 0o644, fileRegistryKey: 0o600,
+		fileReadme: 0o644, fileImage: 0o644, fileRegistryCert: 0o644, fileRegistryKey: 0o600,
 	}
 	if diff := cmp.Diff(want, modes); diff != "" {
 		t.Error(diff)

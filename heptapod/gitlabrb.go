@@ -25,7 +25,9 @@ const gitlabRBHeader = gitlabRBMark + ` and written again whenever its configura
 # No password stands here: those are read from files below /etc/gitlab/hepta.
 `
 
-// GitlabRB renders gitlab.rb, for the GitLab release that cfg.Image carries.
+// GitlabRB renders gitlab.rb, for the GitLab release that cfg.Image carries;
+// without an image for that of the default one, whose removed settings are then
+// not looked for.
 // It is a pure function: the same configuration gives the same bytes. No
 // secret of cfg is in the result, save what cfg.Ruby spells out.
 func GitlabRB(cfg Config) (string, error) {

@@ -40,8 +40,10 @@ func (f *Forge) Resources() (converge.Stack, error) {
 		Networks:   []converge.Network{{Name: f.cfg.Network}},
 		Files:      files,
 		Containers: []converge.Container{f.container()},
-		Decide:     []func(*converge.Observed) ([]converge.Task, error){f.decideData, f.decideToken, f.decideTokenLife},
-		Warn:       []func(*converge.Observed) []string{f.warnRegistryPath},
+		Reads:      []string{fileVersion},
+		Resolve:    []func(*converge.Stack, *converge.Observed) error{f.resolve},
+		Warn:       []func(*converge.Observed) []string{f.warnRegistryPath, f.warnVersion},
+		Decide:     []func(*converge.Observed) ([]converge.Task, error){f.decideVersion, f.decideData, f.decideToken, f.decideTokenLife},
 	}, nil
 }
 
@@ -49,9 +51,9 @@ func (f *Forge) container() converge.Container {
 	cfg := f.cfg
 	boot := time.Duration(cfg.BootMinutes) * time.Minute
 	c := converge.Container{
-		Service:  Service,
-		Name:     f.ContainerName(),
-		Image:    cfg.Image,
+		Service: Service,
+		Name:    f.ContainerName(),
+		Image:   cfg.Image, KeepImage: !f.named,
 		Hostname: cfg.Host,
 		Env:      f.env(),
 		Labels:   maps.Clone(cfg.Labels),
@@ -118,6 +120,7 @@ func (f *Forge) ports() []converge.Port {
 // passable, which programs of the image need that are not root.
 const readme = `What hepta keeps for the forge.
 
+image          what the forge ran last
 root_password  the password of root at the first boot
 api_token      an API token of an administrator, replaced before it ends
 smtp_password  the password for the mail relay, read by ../gitlab.rb
@@ -138,7 +141,11 @@ func certificates(bundle []byte) []byte {
 // files are written before the container starts. What gitlab.rb reads comes
 // before it.
 func (f *Forge) files() ([]converge.File, error) {
-	gitlabRB, err := GitlabRB(f.cfg)
+	cfg := f.cfg
+	if !f.named {
+		cfg.Image = "" // what resolve finds may be another
+	}
+	gitlabRB, err := GitlabRB(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +157,8 @@ func (f *Forge) files() ([]converge.File, error) {
 	}
 	files := []converge.File{{
 		Path: fileReadme, Mode: 0o644, Content: []byte(readme),
+	}, {
+		Path: fileImage, Mode: 0o644, Content: []byte(f.cfg.Image + "\n"),
 	}, {
 		Path: FileRootPassword, Mode: 0o600, Secret: true,
 		// What is there stays: it is the password of the first boot.

@@ -191,10 +191,6 @@ func (p *problems) registry(cfg Config) {
 		p.registryPath("registry.path", r.Path, cfg)
 	}
 	p.registryPath("heptapod.gitlab_rb", registryPathOf(cfg.Ruby), cfg)
-	v, err := ParseVersion(cfg.Image)
-	if err == nil && v.Parts == 3 && v.Major == 19 && v.Minor == 0 && v.Patch < 2 {
-		p.add("heptapod.image", "the registry of %s makes existing images unreachable", "use 19.0.2 or newer", v)
-	}
 }
 
 func (p *problems) certificate(host string, r *Registry) {

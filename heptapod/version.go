@@ -46,13 +46,26 @@ func ParseVersion(image string) (Version, error) {
 	if m == nil {
 		return v, nil
 	}
+	w, err := numbersOf(m)
+	if err != nil {
+		return Version{}, fmt.Errorf("read image %q: %w", image, err)
+	}
+	w.Heptapod = v.Heptapod
+	return w, nil
+}
+
+// numbersOf reads what a pattern has found of up to three numbers.
+func numbersOf(m []string) (Version, error) {
+	var v Version
 	for i, field := range []*int{&v.Major, &v.Minor, &v.Patch} {
 		if m[i+1] == "" {
 			break
 		}
-		if *field, err = strconv.Atoi(m[i+1]); err != nil {
-			return Version{}, fmt.Errorf("read image %q: %w", image, err)
+		n, err := strconv.Atoi(m[i+1])
+		if err != nil {
+			return Version{}, err
 		}
+		*field = n
 		v.Parts++
 	}
 	return v, nil
@@ -75,14 +88,6 @@ func (v Version) Compare(w Version) int {
 	return cmp.Or(cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor), cmp.Compare(v.Patch, w.Patch))
 }
 
-// heptapodGitLab maps the Heptapod releases that had numbers of their own to
-// the GitLab release inside, oldest first. From 17.0 on the numbers agree.
-var heptapodGitLab = []struct{ major, minor, gitlabMajor, gitlabMinor int }{
-	{0, 12, 12, 2}, {0, 14, 12, 10}, {0, 15, 13, 1}, {0, 19, 13, 9}, {0, 23, 13, 12}, {0, 24, 14, 0},
-	{0, 27, 14, 4}, {0, 31, 14, 9}, {0, 32, 14, 10}, {0, 33, 15, 0}, {0, 35, 15, 4}, {0, 38, 15, 11},
-	{0, 40, 16, 2}, {0, 41, 16, 3}, {1, 0, 16, 6}, {1, 1, 16, 7}, {1, 5, 16, 11},
-}
-
 // GitLab is the release of GitLab that the image carries. For Heptapod before
 // 17 it is the newest known release that is not newer than the real one, to
 // the minor number.
@@ -91,11 +96,11 @@ func (v Version) GitLab() Version {
 		return Version{Major: v.Major, Minor: v.Minor, Patch: v.Patch, Parts: v.Parts}
 	}
 	g := Version{Major: 12, Parts: 2}
-	for _, row := range heptapodGitLab {
-		if (Version{Major: row.major, Minor: row.minor}).Compare(Version{Major: v.Major, Minor: v.Minor}) > 0 {
+	for _, row := range heptapodReleases() {
+		if (release{v.Major, v.Minor}).before(row.number) {
 			break
 		}
-		g.Major, g.Minor = row.gitlabMajor, row.gitlabMinor
+		g.Major, g.Minor = row.gitlab.major, row.gitlab.minor
 	}
 	return g
 }

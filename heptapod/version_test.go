@@ -59,12 +59,17 @@ func FuzzParseVersion(f *testing.F) {
 	})
 }
 
-func TestHeptapodReleasesAreInOrder(t *testing.T) {
-	for i := 1; i < len(heptapodGitLab); i++ {
-		a, b := heptapodGitLab[i-1], heptapodGitLab[i]
-		if (Version{Major: a.major, Minor: a.minor}).Compare(Version{Major: b.major, Minor: b.minor}) >= 0 ||
-			(Version{Major: a.gitlabMajor, Minor: a.gitlabMinor}).Compare(Version{Major: b.gitlabMajor, Minor: b.gitlabMinor}) >= 0 {
-			t.Errorf("row %d", i)
+func TestTablesAreInOrder(t *testing.T) {
+	rows := heptapodReleases()
+	for i := 1; i < len(rows); i++ {
+		if a, b := rows[i-1], rows[i]; !a.number.before(b.number) || !a.gitlab.before(b.gitlab) {
+			t.Errorf("Heptapod %s", b.number)
+		}
+	}
+	stops := gitlabStops()
+	for i := 1; i < len(stops); i++ {
+		if !stops[i-1].gitlab.before(stops[i].gitlab) {
+			t.Errorf("GitLab %s", stops[i].gitlab)
 		}
 	}
 }

@@ -50,6 +50,11 @@ func (r recipe) pack(w io.Writer, binaries map[string]string) error {
 			return fmt.Errorf("pack files: %w", err)
 		}
 	}
+	for path, text := range sorted(r.texts) {
+		if err := packFile(t, path, []byte(text)); err != nil {
+			return fmt.Errorf("pack %s: %w", path, err)
+		}
+	}
 	for path, target := range sorted(r.links) {
 		if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: path, Linkname: target, Mode: 0o777}); err != nil {
 			return fmt.Errorf("pack %s: %w", path, err)

@@ -47,8 +47,7 @@ const DefaultHeptapodVersion = "17.8.1"
 const heptapodPrefix = "heptapod-"
 
 // HeptapodAt is the stand-in that says it is the given version ("17.11.2").
-// Stand-ins of different versions differ in their settings only and share
-// every layer.
+// Stand-ins of different versions share every layer but one small file.
 func HeptapodAt(version string) Name { return Name(heptapodPrefix + version) }
 
 // Names lists every image that Ensure knows, the default stand-in for the

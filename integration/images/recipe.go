@@ -29,6 +29,7 @@ type recipe struct {
 	setup    string   // shell script that ends their installation
 	tags     []string
 	files    fs.FS             // laid out as in the image; scripts are made executable
+	texts    map[string]string // path in the image → what is in the file
 	programs map[string]string // path in the image → name of the program
 	links    map[string]string // path in the image → what it points to
 	dirs     map[string]fs.FileMode
@@ -70,6 +71,10 @@ setcap cap_setgid=ep /usr/bin/newgidmap
 // forgeBase is what the stand-ins for the forge have in common below their own
 // daemon, which changes more often.
 const forgeBase Name = "forge-base"
+
+// forgeProgram is the stand-in for the forge, without a release: every layer
+// that releases share.
+const forgeProgram Name = "forge-program"
 
 // buildKitBase is BuildKit without its programs, which only an image with a
 // parent gets.
@@ -180,6 +185,9 @@ func recipeFor(name Name) (recipe, error) {
 			"opt/gitlab/embedded/bin/ruby": "/usr/bin/ruby",
 			"opt/gitlab/embedded/bin/git":  "/usr/bin/git",
 		}
+	case forgeProgram:
+		r.parent, r.files = forgeBase, standin.Files()
+		r.programs = map[string]string{"opt/gitlab/embedded/bin/heptapod": "heptapod"}
 	default:
 		version, ok := strings.CutPrefix(string(name), heptapodPrefix)
 		if !ok || version == "" {
@@ -199,12 +207,11 @@ func recipeFor(name Name) (recipe, error) {
 // ports, healthcheck, search path and start command.
 func heptapodRecipe(version string) recipe {
 	return recipe{
-		name:     HeptapodAt(version),
-		parent:   forgeBase,
-		tags:     heptapodTags(version),
-		files:    standin.Files(),
-		programs: map[string]string{"opt/gitlab/embedded/bin/heptapod": "heptapod"},
-		volumes:  []string{"/etc/gitlab", "/var/opt/gitlab", "/var/log/gitlab"},
+		name:    HeptapodAt(version),
+		parent:  forgeProgram,
+		tags:    heptapodTags(version),
+		texts:   map[string]string{standin.VersionFile: standin.GitLab(version) + "\n"},
+		volumes: []string{"/etc/gitlab", "/var/opt/gitlab", "/var/log/gitlab"},
 		config: container.Config{
 			Cmd: []string{"/assets/init-container"},
 			Env: []string{
@@ -239,6 +246,9 @@ func (r recipe) sum(parent string, programs map[string]string) (string, error) {
 		return "", fmt.Errorf("hash recipe of %s: %w", r.name, err)
 	}
 	parts := []string{"image 1", string(r.name), parent, string(config), fmt.Sprint(r.volumes), fmt.Sprint(r.links), fmt.Sprint(r.dirs)}
+	for path, text := range sorted(r.texts) {
+		parts = append(parts, path, text)
+	}
 	for path, name := range sorted(r.programs) {
 		parts = append(parts, path, programs[name])
 	}

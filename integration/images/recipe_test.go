@@ -27,7 +27,7 @@ func TestEveryNameHasARecipe(t *testing.T) {
 	for _, p := range programs() {
 		known[p.name] = true
 	}
-	for _, n := range append(Names(), Host, HeptapodAt("17.11.2"), forgeBase, buildKitBase, Postgres) {
+	for _, n := range append(Names(), Host, HeptapodAt("17.11.2"), forgeBase, forgeProgram, buildKitBase, Postgres) {
 		r := mustRecipe(t, n)
 		if r.name != n {
 			t.Errorf("%s: the recipe makes %s", n, r.name)
@@ -37,7 +37,7 @@ func TestEveryNameHasARecipe(t *testing.T) {
 				t.Errorf("%s: %s is filled from %s, which is nowhere built", n, path, p)
 			}
 		}
-		if r.parent != "" && r.parent != forgeBase && r.parent != buildKitBase && !slices.Contains(Names(), r.parent) {
+		if r.parent != "" && r.parent != forgeBase && r.parent != forgeProgram && r.parent != buildKitBase && !slices.Contains(Names(), r.parent) {
 			t.Errorf("%s: parent %s is no image", n, r.parent)
 		}
 	}
@@ -97,6 +97,7 @@ func TestSumFollowsWhatGoesIn(t *testing.T) {
 			r.files = fstest.MapFS{"b": {Data: []byte("1")}}
 			return sum(r, "parent", built)
 		},
+		"text":   func() string { r := base(); r.texts = map[string]string{"t": "a"}; return sum(r, "parent", built) },
 		"link":   func() string { r := base(); r.links = map[string]string{"l": "b"}; return sum(r, "parent", built) },
 		"volume": func() string { r := base(); r.volumes = []string{"/w"}; return sum(r, "parent", built) },
 		"config": func() string { r := base(); r.config.Env = []string{"A=b"}; return sum(r, "parent", built) },

@@ -22,7 +22,13 @@ type Stack struct {
 	Volumes    []Volume
 	Files      []File
 	Containers []Container
+	// Reads are files below the data directory that the snapshot has to hold
+	// and that are a service's own: nothing here writes them.
+	Reads []string
 
+	// Resolve fills in what the host alone knows. Each function changes the
+	// copy that it is given by the snapshot, and nothing else.
+	Resolve []func(*Stack, *Observed) error
 	// Decide adds the calls that go elsewhere than to the Engine (the forge's
 	// API). Each function sees the snapshot and returns the tasks that are
 	// due; it must not do anything. Order does not matter.
@@ -127,6 +133,9 @@ type Container struct {
 	InitProcess  bool          `json:"init,omitempty"`
 	CgroupParent string        `json:"cgroup_parent,omitempty"`
 
+	// KeepImage says that Image was chosen by what is there: whatever it names
+	// by now, a container that was made from it keeps what it was made from.
+	KeepImage bool `json:"-"`
 	// After is started (and, where it says so, ready) before this container.
 	After []Ref `json:"-"`
 	// Files whose change needs a new container rather than an Apply.
@@ -261,6 +270,8 @@ func (s *Stack) Add(o Stack) {
 	s.Volumes = append(s.Volumes, o.Volumes...)
 	s.Files = append(s.Files, o.Files...)
 	s.Containers = append(s.Containers, o.Containers...)
+	s.Reads = append(s.Reads, o.Reads...)
+	s.Resolve = append(s.Resolve, o.Resolve...)
 	s.Decide = append(s.Decide, o.Decide...)
 	s.Warn = append(s.Warn, o.Warn...)
 }

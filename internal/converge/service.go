@@ -166,7 +166,7 @@ func (p *planner) drift(v *service, c *ObservedContainer) []string {
 		causes = changes(spec, *v.want)
 		if NormalizeImage(spec.Image) == NormalizeImage(v.want.Image) {
 			was := c.Labels[LabelImageID]
-			if id, ok := p.o.ImageID(v.want.Image); ok && was != "" && was != id {
+			if id, ok := p.o.ImageID(v.want.Image); ok && was != "" && was != id && !v.want.KeepImage {
 				causes = append(causes, fmt.Sprintf("image %s now names another image", v.want.Image))
 			}
 		}

@@ -50,8 +50,32 @@ func (p *planner) creation(v *service) Operation {
 		labels[LabelImageID] = id
 	}
 	maps.Copy(labels, v.hashes)
+	made := v.want
+	if id := p.kept(v); id != "" {
+		c := *v.want
+		c.Image, labels[LabelImageID] = id, id
+		made = &c
+	}
 	return Operation{Kind: CreateContainer, Resource: "container " + v.name(), Target: v.name(), Cause: strings.Join(v.causes, "; "),
-		Group: v.group, Container: v.want, Labels: labels}
+		Group: v.group, Container: made, Labels: labels}
+}
+
+// kept is the id of the image that a service keeps where its name means
+// another one by now, or none; "" when the name will do.
+func (p *planner) kept(v *service) string {
+	if !v.want.KeepImage {
+		return ""
+	}
+	for _, c := range []*ObservedContainer{v.cur, v.next} {
+		if c == nil {
+			continue
+		}
+		reference, id := c.MadeFrom()
+		if now, _ := p.o.ImageID(v.want.Image); NormalizeImage(reference) == NormalizeImage(v.want.Image) && now != id {
+			return id
+		}
+	}
+	return ""
 }
 
 // name is what the serving container is called until everything is done.

@@ -37,6 +37,10 @@ type planner struct {
 // arguments give the same plan. An error means that nothing may be done: the
 // stack contradicts itself, or something that is not ours is in the way.
 func Up(s *Stack, o *Observed) (*Plan, error) {
+	s, err := s.Resolved(o)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("check stack: %w", err)
 	}
@@ -118,7 +122,7 @@ func (s *Stack) owns(c ObservedContainer) bool {
 
 func (p *planner) planImages() {
 	for _, v := range p.services {
-		if !v.creates() {
+		if !v.creates() || p.kept(v) != "" {
 			continue
 		}
 		ref := NormalizeImage(v.want.Image)

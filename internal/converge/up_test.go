@@ -76,6 +76,11 @@ var cases = []planCase{
 		s.container("traefik").Image = "docker.io/library/traefik:v3.6.12"
 	}},
 	{"image pulled anew", func(s *Stack, w *world) { w.images["traefik:v3.6.12"] = "sha256:new" }},
+	{"image kept though its name means another", func(s *Stack, w *world) { w.rename(s, "sha256:new") }},
+	{"new container of the image that is kept", func(s *Stack, w *world) {
+		w.rename(s, "sha256:new")
+		s.container("heptapod").Env = []string{"TZ=Europe/Rome"}
+	}},
 	{"image deleted under a running container", func(s *Stack, w *world) { delete(w.images, "traefik:v3.6.12") }},
 	{"env and labels", func(s *Stack, w *world) {
 		s.container("heptapod").Env = []string{"LANG=C", "TZ=Europe/Rome"}
@@ -269,6 +274,13 @@ func (w *world) edit(host, content string) {
 	f := w.disk[host]
 	f.Content = []byte(content)
 	w.disk[host] = f
+}
+
+// rename lets the name of the forge's image, which is kept, mean another one.
+func (w *world) rename(s *Stack, id string) {
+	c := s.container("heptapod")
+	c.KeepImage = true
+	w.images["kept"], w.images[c.Image] = w.images[c.Image], id
 }
 
 func (w *world) pend(host string) {

@@ -80,6 +80,11 @@ func (w *world) observe(s *Stack) *Observed {
 		}
 		o.Files[f.Path] = w.disk[host]
 	}
+	for _, path := range s.Reads {
+		if host := s.FilePath(path); slices.ContainsFunc(w.containers, func(b *box) bool { return s.ours(b.Labels) && b.sees(host) }) {
+			o.Files[path] = w.disk[host]
+		}
+	}
 	return o
 }
 

@@ -95,11 +95,15 @@ func (e *Engine) change(ctx context.Context, s *converge.Stack, lock LockOptions
 			return plan, err
 		}
 	}
+	described := s
+	if resolved, err := s.Resolved(o); err == nil {
+		described = resolved
+	}
 	local := func(_ context.Context, ref string) (bool, error) {
 		_, is := o.ImageID(ref)
 		return is, nil
 	}
-	err = e.withImage(ctx, s, lock.Image, local, func(image string) error {
+	err = e.withImage(ctx, described, lock.Image, local, func(image string) error {
 		l, err := e.take(ctx, s, lock, image)
 		if err != nil {
 			return err

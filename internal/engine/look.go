@@ -33,6 +33,7 @@ const maxDirectory = 1<<20 + 1
 type view struct {
 	file   converge.File
 	inside string // where it lies in the container
+	read   bool   // it is read, whatever its metadata say
 }
 
 // vista is a directory that a container shows.
@@ -67,13 +68,18 @@ func (e *Engine) observeFiles(ctx context.Context, s *converge.Stack, containers
 		if id == "" || f.Once {
 			continue
 		}
-		v := view{f, inside}
+		v := view{file: f, inside: inside, read: f.Merge != nil}
 		if f.Apply != nil {
 			look(id, v)
 			continue
 		}
 		at := vista{id, path.Dir(inside)}
 		shared[at] = append(shared[at], v)
+	}
+	for _, p := range s.Reads {
+		if id, inside := window(s, containers, lock, p); id != "" {
+			look(id, view{file: converge.File{Path: p}, inside: inside, read: true})
+		}
 	}
 	for at, views := range shared {
 		if worthADirectory(views) {
@@ -91,7 +97,7 @@ func (e *Engine) observeFiles(ctx context.Context, s *converge.Stack, containers
 // than looking at each: some of them have to be read in any case.
 func worthADirectory(views []view) bool {
 	for _, v := range views {
-		if v.file.Merge != nil {
+		if v.read {
 			return len(views) > 1
 		}
 	}
@@ -109,7 +115,7 @@ func (e *Engine) observeTogether(ctx context.Context, id string, views []view) (
 			continue
 		}
 		var err error
-		if found[i], err = e.observeFile(ctx, v.file, id, v.inside); err != nil {
+		if found[i], err = e.observeFile(ctx, v, id); err != nil {
 			return nil, fmt.Errorf("look at file %s: %w", v.file.Path, err)
 		}
 	}
@@ -120,23 +126,24 @@ func (e *Engine) observeTogether(ctx context.Context, id string, views []view) (
 // where they say that it still is what was written; reading it costs an old
 // Engine a process of its own. The mark is looked at after the file, as
 // whoever writes sets it before.
-func (e *Engine) observeFile(ctx context.Context, f converge.File, id, inside string) (converge.ObservedFile, error) {
-	file, err := e.observeContent(ctx, f, id, inside)
-	if err != nil || f.Apply == nil || !file.Exists {
+func (e *Engine) observeFile(ctx context.Context, v view, id string) (converge.ObservedFile, error) {
+	file, err := e.observeContent(ctx, v, id)
+	if err != nil || v.file.Apply == nil || !file.Exists {
 		return file, err
 	}
-	if _, err = e.api.ContainerStatPath(ctx, id, markOf(inside)); err != nil && !noFile(err) {
+	if _, err = e.api.ContainerStatPath(ctx, id, markOf(v.inside)); err != nil && !noFile(err) {
 		return file, err
 	}
 	file.Pending = err == nil
 	return file, nil
 }
 
-func (e *Engine) observeContent(ctx context.Context, f converge.File, id, inside string) (converge.ObservedFile, error) {
-	if f.Merge != nil {
-		return e.readFile(ctx, id, inside)
+func (e *Engine) observeContent(ctx context.Context, v view, id string) (converge.ObservedFile, error) {
+	f := v.file
+	if v.read {
+		return e.readFile(ctx, id, v.inside)
 	}
-	seen, err := e.api.ContainerStatPath(ctx, id, inside)
+	seen, err := e.api.ContainerStatPath(ctx, id, v.inside)
 	if noFile(err) {
 		return converge.ObservedFile{}, nil
 	}
@@ -146,7 +153,7 @@ func (e *Engine) observeContent(ctx context.Context, f converge.File, id, inside
 	if seen.Mode.IsRegular() && seen.Size == int64(len(f.Content)) && seen.Mtime.Equal(stamp(seen.Mtime, f.Content, f.UID, f.GID)) {
 		return converge.ObservedFile{Exists: true, Content: f.Content, Mode: uint32(seen.Mode.Perm()), UID: f.UID, GID: f.GID}, nil
 	}
-	return e.readFile(ctx, id, inside)
+	return e.readFile(ctx, id, v.inside)
 }
 
 // readDirectory reads files of one directory with one call and fills in those

@@ -136,3 +136,22 @@ func TestMarkAfterFile(t *testing.T) {
 		t.Errorf("calls %v", f.calls)
 	}
 }
+
+// What a service keeps for itself is read where the snapshot asks for it.
+func TestReads(t *testing.T) {
+	f := &shelf{fake: newFake(), files: []tar.Header{regular("VERSION", "17.8.1\n")}}
+	s := &converge.Stack{Name: "lab", Data: "/srv/lab", Reads: []string{"d/VERSION", "d/absent"}}
+	o, err := New(f, nil, nil).Observe(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen := o.Files["d/VERSION"]; !seen.Exists || string(seen.Content) != "17.8.1\n" {
+		t.Errorf("seen %+v", seen)
+	}
+	if seen, looked := o.Files["d/absent"]; !looked || seen.Exists {
+		t.Errorf("absent: %+v, %v", seen, looked)
+	}
+	if f.count("get /data/d/VERSION") != 1 || len(f.order("stat")) != 0 {
+		t.Errorf("calls %v", f.calls)
+	}
+}

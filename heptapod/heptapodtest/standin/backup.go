@@ -70,7 +70,7 @@ func (d *daemon) backupDir() string {
 func (d *daemon) createBackup(ctx context.Context, o backupOrder) (backupResult, error) {
 	dir, now := d.backupDir(), time.Now()
 	if o.Name == "" {
-		o.Name = fmt.Sprintf("%d_%s_%s", now.Unix(), now.Format("2006_01_02"), emulated())
+		o.Name = fmt.Sprintf("%d_%s_%s", now.Unix(), now.Format("2006_01_02"), gitlab())
 	}
 	file := filepath.Join(dir, filepath.Base(o.Name)+backupSuffix)
 	err := os.MkdirAll(dir, 0o700)
@@ -78,7 +78,7 @@ func (d *daemon) createBackup(ctx context.Context, o backupOrder) (backupResult,
 		return backupResult{}, fmt.Errorf("make backup directory: %w", err)
 	}
 	info := filepath.Join(dataDir, backupInfo)
-	if err := os.WriteFile(info, []byte(":gitlab_version: "+emulated()+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(info, []byte(":gitlab_version: "+gitlab()+"\n"), 0o600); err != nil {
 		return backupResult{}, fmt.Errorf("describe backup: %w", err)
 	}
 	defer os.Remove(info)
@@ -127,9 +127,9 @@ func (d *daemon) restoreBackup(ctx context.Context, o backupOrder) (backupResult
 		return backupResult{}, fmt.Errorf("read %s in %s: %w", backupInfo, file, err)
 	}
 	_, version, _ := strings.Cut(strings.TrimSpace(string(out)), ":gitlab_version: ")
-	if version != emulated() {
+	if version != gitlab() {
 		return backupResult{}, fmt.Errorf("GitLab version mismatch:\n  Your current GitLab version (%s) differs from the GitLab version in the backup!\n"+
-			"  Please switch to the following version and try again:\n  version: %s", emulated(), version)
+			"  Please switch to the following version and try again:\n  version: %s", gitlab(), version)
 	}
 	return backupResult{file}, d.offline(ctx, func() error {
 		if err := os.RemoveAll(forgeDir); err != nil {

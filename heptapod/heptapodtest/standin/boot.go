@@ -113,7 +113,7 @@ func checkUpgrade(out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("read version of the data: %w", err)
 	}
-	text, err := upgradeRefusal(string(b), emulated(), os.Getenv("MIN_VERSION"))
+	text, err := upgradeRefusal(string(b), gitlab(), os.Getenv("MIN_VERSION"))
 	if err != nil {
 		return err
 	}

@@ -150,7 +150,7 @@ func control(ctx context.Context, verb string, names []string) error {
 
 // checkConfig says whether the settings would do for another version.
 func checkConfig(ctx context.Context, args []string) error {
-	version := emulated()
+	version := gitlab()
 	for i, a := range args {
 		if v, ok := strings.CutPrefix(a, "--version="); ok {
 			version = v

@@ -86,7 +86,7 @@ func (d *daemon) apply(ctx context.Context, a application) error {
 	if err != nil {
 		return err
 	}
-	version, err := parseRelease(emulated())
+	version, err := parseRelease(gitlab())
 	if err != nil {
 		return err
 	}

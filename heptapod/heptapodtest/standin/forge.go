@@ -61,7 +61,7 @@ func (f *forge) open(ctx context.Context, spec forgeSpec, first seed) (changed b
 	if err := f.shut(); err != nil {
 		return false, err
 	}
-	version, err := parseRelease(emulated())
+	version, err := parseRelease(gitlab())
 	if err != nil {
 		return false, err
 	}
@@ -82,7 +82,7 @@ func (f *forge) open(ctx context.Context, spec forgeSpec, first seed) (changed b
 		SSHPort:        c.sshPort,
 		RootPassword:   heptapodtest.NewSecret(first.RootPassword),
 		RootEmail:      first.RootEmail,
-		Version:        emulated(),
+		Version:        gitlab(),
 		// heptapod-docker 2.1: on until 20.0.
 		AllowRegistrationToken: version.before(release{20, 0}),
 		RegistrationToken:      heptapodtest.NewSecret(first.RegistrationToken),
@@ -226,7 +226,7 @@ func (f *forge) pages(inner http.Handler, spec forgeSpec) http.Handler {
 			}
 		case path == "/help":
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			fmt.Fprintf(w, "<!DOCTYPE html>\n<html><head><title>Help · GitLab</title></head><body><h1>GitLab %s</h1></body></html>\n", emulated())
+			fmt.Fprintf(w, "<!DOCTYPE html>\n<html><head><title>Help · GitLab</title></head><body><h1>GitLab %s</h1></body></html>\n", gitlab())
 			return
 		case spec.keysLost && touchesEncrypted(path):
 			// heptapod-docker 6, no. 9: columns written with lost keys.

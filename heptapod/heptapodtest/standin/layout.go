@@ -1,6 +1,10 @@
 package main
 
-import "os"
+import (
+	"os"
+
+	"github.com/heptaup/hepta/heptapod/heptapodtest/standin/rootfs"
+)
 
 // Where things lie in the image.
 const (
@@ -38,7 +42,10 @@ const (
 	registryUID = 993
 )
 
-// emulated is the version that the image says it is.
+// gitlab is the release of GitLab in the emulated one.
+func gitlab() string { return rootfs.GitLab(emulated()) }
+
+// emulated is the release that the image says it is.
 func emulated() string {
 	if v := os.Getenv("HEPTAPOD_VERSION"); v != "" {
 		return v

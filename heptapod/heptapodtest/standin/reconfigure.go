@@ -22,7 +22,7 @@ import (
 // bring the services in line.
 func reconfigure(ctx context.Context, out io.Writer) error {
 	began := time.Now()
-	version, err := parseRelease(emulated())
+	version, err := parseRelease(gitlab())
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,12 @@ func reconfigure(ctx context.Context, out io.Writer) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read version of the data: %w", err)
 	}
-	if strings.TrimSpace(string(stored)) == emulated() {
+	// The release is noted before the migrations, not after. The recipe
+	// gitlab-rails of omnibus-gitlab comes before database_migrations.
+	if err := noteVersion(); err != nil {
+		return err
+	}
+	if strings.TrimSpace(string(stored)) == gitlab() {
 		fmt.Fprintln(out, "  * rails_migration[gitlab-rails] action run (skipped due to only_if)")
 	} else {
 		fmt.Fprintln(out, "  * rails_migration[gitlab-rails] action run")
@@ -156,6 +161,18 @@ func firstSeed(s settings) (first seed, generated string, err error) {
 // passwordLife is how long the file with root's first password stays.
 const passwordLife = 24 * time.Hour
 
+// noteVersion writes which release works on the data.
+func noteVersion() error {
+	err := os.MkdirAll(filepath.Dir(versionFile), 0o755)
+	if err == nil {
+		err = renameio.WriteFile(versionFile, []byte(gitlab()+"\n"), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("keep version of the data: %w", err)
+	}
+	return nil
+}
+
 // keepMarks writes what later boots and other programs look for.
 func keepMarks(version release, generated string, s settings) error {
 	if generated != "" && s.truth(true, "gitlab_rails", "store_initial_root_password") {
@@ -174,7 +191,6 @@ func keepMarks(version release, generated string, s settings) error {
 	}
 	for _, f := range []struct{ path, text string }{
 		{pgVersion, version.postgres() + "\n"},
-		{versionFile, emulated() + "\n"},
 		{bootstrapped, ""},
 	} {
 		if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {

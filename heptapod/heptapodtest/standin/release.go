@@ -30,9 +30,12 @@ func (r release) before(o release) bool {
 func (r release) String() string { return fmt.Sprintf("%d.%d", r.major, r.minor) }
 
 // stops are the releases from which on data must have been at least at another
-// one before; heptapod-docker 7.3.
+// one before; heptapod-docker 7.3, day-two 1.1.
 func stops() []struct{ from, needs release } {
 	return []struct{ from, needs release }{
+		{release{20, 0}, release{19, 11}},
+		{release{19, 9}, release{19, 8}},
+		{release{19, 6}, release{19, 5}},
 		{release{19, 3}, release{19, 2}},
 		{release{19, 0}, release{18, 11}},
 		{release{18, 9}, release{18, 8}},

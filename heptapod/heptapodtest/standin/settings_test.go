@@ -53,15 +53,54 @@ func TestSite(t *testing.T) {
 	}
 }
 
+// day-two 1.5: each setting is refused from one release on, the older ones
+// until 18.2.
 func TestRemoved(t *testing.T) {
-	s := parsed(t, `{"gitlab_shell": {"migration": {"enabled": true}}, "git_data_dirs": {"default": {}}, "mattermost": {"enable": false}, "gitaly": {}}`)
-	for version, want := range map[release]int{{17, 8}: 0, {18, 0}: 2, {19, 0}: 2} {
-		if got := s.removed(version); len(got) != want {
-			t.Errorf("%v: got %q, want %d", version, got, want)
+	for text, want := range map[string]string{
+		`{"unicorn": {"worker_processes": 2}}`:                                            "14.0-18.2",
+		`{"unicorn": {"enable": false, "svlogd_prefix": "x"}}`:                            "",
+		`{"repmgrd": {"x": 1}}`:                                                           "14.0-18.2",
+		`{"nginx": {"gzip": "on"}}`:                                                       "14.0-18.2",
+		`{"nginx": {"listen_port": 80}}`:                                                  "",
+		`{"gitlab_pages": {"use_legacy_storage": true}}`:                                  "14.3-18.2",
+		`{"gitlab_rails": {"lfs_object_store_direct_upload": true}}`:                      "15.0-18.2",
+		`{"gitlab_rails": {"lfs_object_store_direct_upload": null}}`:                      "",
+		`{"gitlab_rails": {"object_store": {"connection": {"rackspace_username": "x"}}}}`: "15.0-18.2",
+		`{"gitlab_rails": {"enable_jemalloc": false}}`:                                    "15.5-18.2",
+		`{"gitaly": {"cgroups_count": 1}}`:                                                "16.0-18.2",
+		`{"sidekiq": {"max_concurrency": 10}}`:                                            "17.0-18.2",
+		`{"omnibus_gitconfig": {"system": {"a": []}}}`:                                    "17.0-18.2",
+		`{"gitlab_shell": {"migration": {"enabled": true}}}`:                              "18.0-",
+		`{"gitlab_shell": {"migration": {}}}`:                                             "",
+		`{"git_data_dirs": {"default": {}}}`:                                              "18.0-",
+		`{"git_data_dirs": {}}`:                                                           "",
+		`{"gitaly": {"configuration": {"git": {"bin_path": "/usr/bin/git"}}}}`:            "19.0-",
+		`{"gitaly": {"bin_path": "/usr/bin/git"}}`:                                        "",
+		`{"mattermost": {"enable": false}}`:                                               "19.0-",
+		`{"mattermost_external_url": "https://chat.test"}`:                                "20.0-",
+	} {
+		s, ranges, on := parsed(t, text), "", false
+		for _, r := range append(everyRelease(), release{20, 0}) {
+			lines := s.removed(r)
+			if refused := len(lines) > 0; refused != on {
+				if on = refused; on {
+					ranges += r.String() + "-"
+				} else {
+					ranges += r.String()
+				}
+			}
+			for _, l := range lines {
+				if !strings.HasPrefix(l, "* ") || !strings.Contains(l, " has been deprecated since ") || !strings.Contains(l, " and was removed in ") {
+					t.Errorf("%s: the image has other words: %s", text, l)
+				}
+			}
+		}
+		if ranges != want {
+			t.Errorf("%s: refused at %q, want %q", text, ranges, want)
 		}
 	}
-	s = parsed(t, `{"mattermost": {"enable": true}, "gitaly": {"configuration": {"git": {"bin_path": "/usr/bin/git"}}}, "gitlab_shell": {}}`)
-	if got := s.removed(release{19, 0}); len(got) != 2 || !strings.Contains(got[0], "mattermost['enable']") {
+	s := parsed(t, `{"gitlab_shell": {"migration": {"enabled": true}}, "mattermost": {"enable": true, "x": 1}}`)
+	if got := s.removed(release{19, 0}); len(got) != 3 || !strings.Contains(got[0], "gitlab_shell['migration']") || !strings.Contains(got[1], "mattermost['enable']") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -38,7 +38,7 @@ module Forge
     answer
   end
 
-  def self.version = ENV.fetch('HEPTAPOD_VERSION')
+  def self.version = File.read('/opt/gitlab/embedded/service/gitlab-rails/VERSION').strip
   def self.at_least?(release) = Gem::Version.new(version) >= Gem::Version.new(release)
 end
 

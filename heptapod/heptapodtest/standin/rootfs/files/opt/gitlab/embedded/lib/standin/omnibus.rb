@@ -29,7 +29,7 @@ end
 # What may stand at the start of a line in gitlab.rb.
 module Omnibus
   SECTIONS = %w[
-    alertmanager bootstrap consul crond git_data_dirs gitaly gitlab_ci gitlab_exporter gitlab_kas gitlab_pages
+    actioncable alertmanager bootstrap consul crond git_data_dirs gitaly gitlab_ci gitlab_exporter gitlab_kas gitlab_pages
     gitlab_rails gitlab_shell gitlab_sshd gitlab_workhorse gitlab_ctl geo_logcursor geo_postgresql geo_secondary
     heptapod hgitaly hgserve high_availability letsencrypt logging logrotate manage_accounts manage_storage_directories
     mattermost mattermost_nginx mailroom mysql nginx node_exporter omnibus_gitconfig package pages_nginx patroni
