@@ -269,6 +269,21 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// What up refuses is told beside how the services do.
+func TestStatusOfWhatIsRefused(t *testing.T) {
+	s := stackOf(t, internal+"heptapod: {image: \"octobus/heptapod:16.0\"}\n")
+	forge := s.service(t, heptapod.Service)
+	forge.Image = "octobus/heptapod:17.8"
+	st, _ := s.statusOf(&converge.Observed{
+		Containers: []converge.ObservedContainer{{ID: "1", Name: "hepta-heptapod", State: "running", Health: "healthy",
+			Labels: map[string]string{converge.LabelStack: "hepta", converge.LabelService: heptapod.Service, converge.LabelSpec: forge.Spec()}}},
+		Files: map[string]converge.ObservedFile{"heptapod/data/gitlab-rails/VERSION": {Exists: true, Content: []byte("17.8.1\n")}},
+	})
+	if !strings.Contains(st.Refused, "GitLab 17.8.1 or newer") || len(st.Services) != 3 || !st.Services[1].OK() {
+		t.Errorf("%+v", st)
+	}
+}
+
 func TestDraft(t *testing.T) {
 	for _, d := range []Draft{
 		{Forge: "hg.example.org"},
@@ -288,7 +303,7 @@ func TestDraft(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := cfg.normal()
-		same := n.Heptapod.Host == d.Forge && (d.Registry != "") == (n.Registry != nil) && len(n.Runners) == len(d.Runners)
+		same := n.Heptapod.Host == d.Forge && n.Heptapod.Image == heptapod.DefaultImage && (d.Registry != "") == (n.Registry != nil) && len(n.Runners) == len(d.Runners)
 		if n.Forge.URL != "" {
 			same = n.Forge.URL == d.Forge && n.Forge.TokenFile == stdcmp.Or(d.TokenFile, DraftTokenFile) && n.Forge.Registry == d.Registry &&
 				len(n.Runners) == max(1, len(d.Runners))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/heptaup/hepta/heptapod"
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/traefik"
 )
 
@@ -20,6 +21,8 @@ type Status struct {
 	// host is as it is described.
 	Changes int      `json:"changes"`
 	Notes   []string `json:"notes,omitempty"`
+	// Refused is why Up refuses what is described, and what to do about it.
+	Refused string `json:"refused,omitempty"`
 }
 
 // ServiceStatus is how one service does.
@@ -48,19 +51,31 @@ func (s *Status) OK() bool {
 }
 
 // Status looks at the host once and says how each service does and whether it
-// is as the configuration describes it.
+// is as the configuration describes it. A configuration that Up refuses is part
+// of what it says, no error.
 func (s *Stack) Status(ctx context.Context) (*Status, error) {
 	e, err := s.engine(ctx)
 	if err != nil {
 		return nil, err
 	}
-	o, plan, err := s.look(ctx, e)
+	o, err := e.Observe(ctx, &s.want)
 	if err != nil {
 		return nil, fmt.Errorf("look at stack %s: %w", s.cfg.Stack, err)
 	}
-	st := s.status(o, plan)
+	st, plan := s.statusOf(o)
 	st.Notes = append(st.Notes, s.tokenNotes(ctx, o, plan)...)
 	return st, nil
+}
+
+// statusOf is the status with the plan, an empty one where Up refuses.
+func (s *Stack) statusOf(o *converge.Observed) (*Status, *Plan) {
+	plan, refused := converge.Up(&s.want, o)
+	if refused != nil {
+		plan = &Plan{Stack: s.cfg.Stack}
+	}
+	st := s.status(o, plan)
+	st.Refused = fault.Describe(refused)
+	return st, plan
 }
 
 func (s *Stack) status(o *converge.Observed, plan *Plan) *Status {

@@ -156,7 +156,7 @@ func (f *Forge) refusal(image string, err error) error {
 	}
 	told := &fault.Error{
 		Op: "start", What: image, Err: err,
-		Why: fmt.Sprintf("the data in %s/heptapod/data are of GitLab %s: %s", f.cfg.Data, e.Data, e.Why),
+		Why: fmt.Sprintf("in %s/heptapod/data lie %s", f.cfg.Data, e),
 	}
 	switch first := e.Data.carries().release; {
 	case len(e.Path) > 0:

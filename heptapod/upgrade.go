@@ -21,7 +21,7 @@ type UpgradeError struct {
 
 // Error is one line, without the path.
 func (e *UpgradeError) Error() string {
-	return fmt.Sprintf("take data of GitLab %s to %s: %s", e.Data, e.To, e.Why)
+	return fmt.Sprintf("data of GitLab %s, not to be started by %s: %s", e.Data, e.To, e.Why)
 }
 
 // UpgradePath lists the releases that data of a release of GitLab have to run
@@ -100,7 +100,7 @@ func checkUpgrade(data, to Version, c content) error {
 		return &UpgradeError{Data: data, To: to, Why: fmt.Sprintf(format, args...), Path: path}
 	}
 	if c.release.before(from.release) || c.release == from.release && c.patch != noPatch && c.patch < from.patch {
-		return refuse(nil, "a newer release has changed the data, and older code must not run on them")
+		return refuse(nil, "older code must not run on them")
 	}
 	path, err := upgradePath(data, to, c)
 	if err != nil {
@@ -112,7 +112,7 @@ func checkUpgrade(data, to Version, c content) error {
 		}
 	}
 	if len(path) > 1 {
-		return refuse(path, "data must not skip the releases in between")
+		return refuse(path, "they must not skip the releases in between")
 	}
 	if from == c {
 		return nil // it runs already

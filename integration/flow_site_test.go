@@ -99,7 +99,7 @@ func openSite(ctx context.Context) (*site, error) {
 	}
 	inside := []int{80, 443, 5050, 8080, 8443}
 	wanted := sandbox.Config{Name: "hepta-test-site", Hostname: "site", Image: base, Labels: map[string]string{label: "site"}}
-	for _, host := range []string{labForge, labRegistry, labMonitor, "refused.test", "hg.ways.test", "registry.ways.test", "hg.secret.test", "registry.secret.test"} {
+	for _, host := range []string{labForge, labRegistry, labMonitor, "refused.test", "versions.test", "hg.ways.test", "registry.ways.test", "hg.secret.test", "registry.secret.test"} {
 		wanted.ExtraHosts = append(wanted.ExtraHosts, host+":127.0.0.1")
 	}
 	var published []string
@@ -139,7 +139,7 @@ func openSite(ctx context.Context) (*site, error) {
 		return nil, err
 	}
 	return s, images.Copy(ctx, outer.docker, s.docker, refs(images.Base, images.Small, images.Traefik, images.Runner,
-		images.Helper, images.DockerCLI, images.Dind, images.Heptapod, images.Pebble)...)
+		images.Helper, images.DockerCLI, images.Dind, images.Heptapod, newerForge, images.Pebble)...)
 }
 
 // stack is what a hepta.yaml describes, after change, on the site. A failed

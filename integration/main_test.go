@@ -17,6 +17,9 @@ import (
 // label is on everything that these tests start on the outer engine.
 const label = "hepta.integration"
 
+// newerForge is the release after the default one.
+var newerForge = images.HeptapodAt("17.9.0")
+
 // outer is the Engine under everything, made ready once.
 var outer struct {
 	*stage.Stage
@@ -31,7 +34,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) int {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
-	s, err := stage.Open(ctx, label, images.Names()...)
+	s, err := stage.Open(ctx, label, append(images.Names(), newerForge)...)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "prepare integration tests:", err)
 		return 1

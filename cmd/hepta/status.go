@@ -74,6 +74,10 @@ func statusTable(s *hepta.Status, now time.Time) render.Rows {
 		}
 	}
 	rows.Below = append(rows.Below, s.Notes...)
+	if s.Refused != "" {
+		rows.Below = append(rows.Below, "'hepta up' refuses what is described:")
+		rows.Below = append(rows.Below, strings.Split(s.Refused, "\n")...)
+	}
 	if s.Changes > 0 {
 		rows.Below = append(rows.Below, "The host is not as it is described: 'hepta plan' shows how, 'hepta up' mends it.")
 	}
