@@ -99,10 +99,12 @@ func (b *builder) haveImage(ctx context.Context) error {
 // spec is the container of a build: what a runner of the mode gives its jobs,
 // in one container, since a daemon for one build needs no network and no TLS.
 func (b *builder) spec() (*container.Config, *container.HostConfig) {
+	labels := neutralLabels()
+	labels[LabelBuild] = string(b.Mode)
 	c := &container.Config{
 		Image: b.Image, User: "0:0", Entrypoint: []string{"cat"}, Cmd: []string{},
 		OpenStdin: true, StdinOnce: true, AttachStdin: true,
-		Labels:      map[string]string{LabelBuild: string(b.Mode)},
+		Labels:      labels,
 		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
 		Env:         []string{"DOCKER_HOST=unix:///var/run/docker.sock", "DOCKER_CONFIG=" + buildDir + "/docker", "DOCKER_BUILDKIT=1"},
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/runner/configkeys"
 )
 
@@ -90,6 +91,12 @@ func (p *problems) doubles(at string, cfg Config, r Runner) {
 			if name, _, _ := strings.Cut(strings.ReplaceAll(opt, ":", "="), "="); name == "seccomp" || name == "apparmor" {
 				p.add(at+".docker.security_opt", "leave "+name+" out, or set mode: plain", "mode rootless gives jobs a %s profile of its own", name)
 			}
+		}
+	}
+	labels, _ := r.Docker["container_labels"].(map[string]any)
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		if low := strings.ToLower(k); low == "traefik.enable" || strings.HasPrefix(low, converge.LabelPrefix) || strings.HasPrefix(low, markPrefix) {
+			p.add(at+".docker.container_labels."+k, "leave it out", "labels by which the proxy, hepta and the runner know containers are no job's to bear")
 		}
 	}
 	if r.DindImage != "" {

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,37 @@ const markPrefix = "com.gitlab.gitlab-runner."
 // Docker: the name that the job gave it. What is made from that image inherits
 // the label and has another name.
 const LabelBuiltAs = "hepta.built-as"
+
+// LabelJob is the label of the containers of a stack's jobs, where their runner
+// can set labels: the name of the stack.
+const LabelJob = "hepta.job"
+
+// labelProof is that of what a stack has made or publishes.
+const labelProof = "hepta.proof"
+
+// neutralLabels take the meaning from labels that a container of a job may have
+// from its image: those by which the proxy and hepta itself know containers.
+// Case does not matter to the proxy, and of two spellings it takes this one.
+func neutralLabels() map[string]string {
+	return map[string]string{
+		"traefik.enable": "false", labelProof: "",
+		converge.LabelStack: "", converge.LabelService: "", converge.LabelOwner: "",
+	}
+}
+
+// containerLabels are those of a job's containers: neutral ones, the stack's
+// mark, and the user's, which cannot undo these.
+func (cfg Config) containerLabels(users any) map[string]any {
+	labels := map[string]any{}
+	if given, ok := users.(map[string]any); ok {
+		maps.Copy(labels, given)
+	}
+	for k, v := range neutralLabels() {
+		labels[k] = v
+	}
+	labels[LabelJob] = cfg.Stack
+	return labels
+}
 
 // The names that runners give. A slot is one of the places that a runner has
 // for the jobs of a project; what is left of one is used again by the next.

@@ -119,6 +119,7 @@ func (cfg Config) section(r Runner, at place) Section {
 			volumes = extend(without(volumes, v), v)
 		case "extra_hosts":
 			hosts = extend(hosts, v)
+		case "container_labels": // below
 		case "security_opt", "services": // beside what the mode has
 			given, _ := docker[k].([]any)
 			more, _ := v.([]any)
@@ -127,6 +128,7 @@ func (cfg Config) section(r Runner, at place) Section {
 			docker[k] = v
 		}
 	}
+	docker["container_labels"] = cfg.containerLabels(r.Docker["container_labels"])
 	docker["volumes"] = volumes
 	if len(hosts) > 0 {
 		docker["extra_hosts"] = hosts

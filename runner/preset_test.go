@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/pelletier/go-toml/v2"
 
 	"github.com/heptaup/hepta/internal/converge"
 )
@@ -103,6 +104,38 @@ func TestModeChanges(t *testing.T) {
 	}
 	if !strings.Contains(got, "    # by hand\n    dns = [\"9.9.9.9\"]\n") {
 		t.Errorf("a key made by hand is gone:\n%s", got)
+	}
+}
+
+// What a job's image brings of labels by which the proxy or hepta know containers
+// has no meaning, whatever the runner's own keys say.
+func TestContainerLabels(t *testing.T) {
+	cfg := Config{Stack: "lab", Forge: Forge{URL: "https://hg.test"}, Runners: []Runner{{Name: "a", Mode: Plain, Token: NewSecret("glrt-x"),
+		Docker: map[string]any{"Container_Labels": map[string]any{"team": "ci", "traefik.http.routers.x.rule": "Host(`x`)"}}}}}
+	text, err := ConfigTOML(cfg, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Runners []struct {
+			Docker struct {
+				Labels map[string]string `toml:"container_labels"`
+			}
+		}
+	}
+	if err := toml.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"team": "ci", "traefik.http.routers.x.rule": "Host(`x`)", "traefik.enable": "false",
+		"hepta.stack": "", "hepta.service": "", "hepta.proof": "", "hepta.lock.owner": "", "hepta.job": "lab"}
+	if diff := cmp.Diff(want, got.Runners[0].Docker.Labels); diff != "" {
+		t.Error(diff)
+	}
+	for _, key := range []string{"traefik.enable", "Traefik.Enable", "hepta.stack", "hepta.proof", "hepta.other", "com.gitlab.gitlab-runner.job.id"} {
+		cfg.Runners[0].Docker = map[string]any{"container_labels": map[string]any{key: "x"}}
+		if _, err := ConfigTOML(cfg, ""); err == nil || !strings.Contains(err.Error(), "runners[a].docker.container_labels."+key) {
+			t.Errorf("%s: %v", key, err)
+		}
 	}
 }
 
