@@ -138,7 +138,7 @@ func openSite(ctx context.Context) (*site, error) {
 	if s.served, err = s.box.Serve(context.WithoutCancel(ctx), filepath.Join(s.dir, "docker.sock")); err != nil {
 		return nil, err
 	}
-	return s, images.Copy(ctx, outer.docker, s.docker, refs(images.Base, images.Small, images.Traefik, images.Runner,
+	return s, images.Copy(ctx, outer.docker, s.docker, refs(images.Base, images.Small, images.Traefik, images.HAProxy, images.Runner,
 		images.Helper, images.DockerCLI, images.Dind, images.Heptapod, newerForge, images.Pebble)...)
 }
 

@@ -54,7 +54,7 @@ func (b *bench) buildForge(ctx context.Context) error {
 		return errors.New("the forge of another suite is up")
 	}
 	b.say("bring the forge up")
-	made, err := images.Ensure(ctx, b.outer, b.sink(), images.Base, images.Small, images.Traefik, images.Runner, images.Helper, images.Heptapod,
+	made, err := images.Ensure(ctx, b.outer, b.sink(), images.Base, images.Small, images.Traefik, images.HAProxy, images.Runner, images.Helper, images.Heptapod,
 		images.DockerCLI, images.Dind, images.Buildah, images.BuildKit)
 	if err != nil {
 		return err

@@ -37,7 +37,7 @@ func (b *bench) forge(ctx context.Context) error {
 		return nil
 	}
 	b.say("bring the forge up")
-	made, err := images.Ensure(ctx, b.outer, b.sink(), images.Base, images.Small, images.Traefik, images.Runner, images.Helper, images.Heptapod)
+	made, err := images.Ensure(ctx, b.outer, b.sink(), images.Base, images.Small, images.Traefik, images.HAProxy, images.Runner, images.Helper, images.Heptapod)
 	if err != nil {
 		return err
 	}

@@ -9,12 +9,14 @@ type Name string
 // so that what is written for the public one finds them.
 const (
 	// Base is Debian 13 with Docker Engine, the docker CLI, buildx, git,
-	// Mercurial, OpenSSH, Ruby and curl. It is the nested engine's image.
+	// Mercurial, OpenSSH, Ruby, curl and HAProxy. It is the nested engine's image.
 	Base Name = "base"
 	// Small is a static busybox and the world's certificate authorities.
 	Small Name = "small"
 	// Traefik is the proxy.
 	Traefik Name = "traefik"
+	// HAProxy stands between the proxy and the Engine's socket.
+	HAProxy Name = "haproxy"
 	// Registry is the container registry, for use as a mirror.
 	Registry Name = "registry"
 	// Runner is GitLab Runner, Helper the image of its own containers.
@@ -53,7 +55,7 @@ func HeptapodAt(version string) Name { return Name(heptapodPrefix + version) }
 // Names lists every image that Ensure knows, the default stand-in for the
 // forge among them, but for Host, which changes with every line of hepta.
 func Names() []Name {
-	return []Name{Base, Small, Traefik, Registry, Runner, Helper, Pebble, DockerCLI, Dind, Buildah, BuildKit, Heptapod}
+	return []Name{Base, Small, Traefik, HAProxy, Registry, Runner, Helper, Pebble, DockerCLI, Dind, Buildah, BuildKit, Heptapod}
 }
 
 // HostTag is the name of Host, for heptapod_runner_main_image.

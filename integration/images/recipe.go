@@ -101,6 +101,15 @@ func recipeFor(name Name) (recipe, error) {
 			Cmd:          []string{"traefik"},
 			ExposedPorts: ports("80/tcp"),
 		}
+	case HAProxy: // Debian's, with the user, start command and signal of the public image
+		r.parent = Base
+		r.tags = []string{"haproxy:3.0.11-alpine"}
+		r.config = container.Config{
+			User:       "haproxy",
+			Entrypoint: []string{},
+			Cmd:        []string{"haproxy", "-W", "-db", "-f", "/usr/local/etc/haproxy/haproxy.cfg"},
+			StopSignal: "SIGUSR1",
+		}
 	case Registry:
 		r.tags = []string{"registry:" + registryVersion, "registry:3"}
 		r.programs = map[string]string{"bin/registry": "registry"}

@@ -17,7 +17,7 @@ const suite = "trixie"
 func basePackages() []string {
 	return []string{
 		"busybox-static", "ca-certificates", "curl", "docker-buildx", "docker-cli", "docker.io",
-		"git", "iproute2", "iptables", "mercurial", "openssh-server", "openssl", "procps", "ruby",
+		"git", "haproxy", "iproute2", "iptables", "mercurial", "openssh-server", "openssl", "procps", "ruby",
 	}
 }
 

@@ -94,7 +94,7 @@ func (t *trial) leave(ctx context.Context) {
 
 // prepare makes or finds the images.
 func (t *trial) prepare(ctx context.Context) error {
-	names := []images.Name{images.Base, images.Small, images.Traefik, images.Runner, images.Helper, images.DockerCLI, images.Dind}
+	names := []images.Name{images.Base, images.Small, images.Traefik, images.HAProxy, images.Runner, images.Helper, images.DockerCLI, images.Dind}
 	if t.Image == "" {
 		names = append(names, images.Heptapod)
 	} else if err := t.fetch(ctx); err != nil {
