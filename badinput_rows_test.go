@@ -94,6 +94,7 @@ var badInputRows = []badInputRow{
 
 	{key: "traefik", yaml: "forge: a.b\ntraefik: ¤", value: "{http_port: 81}"},
 	{key: "traefik.image", yaml: "forge: a.b\ntraefik: {image: ¤}", value: "traefik:v3.6"},
+	{key: "traefik.socket_proxy_image", yaml: "forge: a.b\ntraefik: {socket_proxy_image: ¤}", value: "haproxy:3.0"},
 	{key: "traefik.http_port", yaml: "forge: a.b\ntraefik: {http_port: ¤}", value: "81"},
 	{key: "traefik.https_port", yaml: "forge: a.b\ntraefik: {https_port: ¤}", value: "8443"},
 	{key: "traefik.log_level", yaml: "forge: a.b\ntraefik: {log_level: ¤}", value: "DEBUG"},

@@ -106,7 +106,7 @@ func (s *Stack) service(t *testing.T, name string) converge.Container {
 
 func TestWithoutRunners(t *testing.T) {
 	s := stackOf(t, "forge: hg.example.org\n")
-	if got := s.Services(); !slices.Equal(got, []string{"traefik", "heptapod"}) {
+	if got := s.Services(); !slices.Equal(got, []string{"traefik", "socket-proxy", "heptapod"}) {
 		t.Errorf("got %v", got)
 	}
 }
@@ -257,6 +257,7 @@ func TestStatus(t *testing.T) {
 	}})
 	want := &Status{Stack: "hepta", Changes: 4, Notes: []string{"api token: the present one ends on 2026-02-01"}, Services: []ServiceStatus{
 		{Name: "traefik", Container: "hepta-traefik", State: "absent", Image: traefik.DefaultImage, Version: "3.6.12"},
+		{Name: "socket-proxy", Container: "hepta-socket-proxy", State: "absent", Image: traefik.DefaultSocketProxyImage, Version: "3.0.11"},
 		{Name: "heptapod", Container: "hepta-heptapod", State: "running", Health: "healthy", Detail: "Up 3 minutes (healthy)", Image: "octobus/heptapod:17.8", Version: "17.8",
 			Created: made, URLs: []string{"https://hg.example.org", "https://registry.example.org"}, Drift: []string{"heptapod/config/gitlab.rb changed"}},
 		{Name: "runner", Container: "hepta-runner", State: "absent", Image: "octobus/heptapod-runner:latest", Drift: []string{"not there"}},

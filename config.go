@@ -23,7 +23,7 @@ type Config struct {
 	Network string `yaml:"network" default:"web" check:"netname"`
 	// The Docker Engine. An address alone is short for host. Default: DOCKER_HOST, then the current docker context.
 	Docker Docker `yaml:"docker" short:"host"`
-	// The Engine's socket on the Docker host, which the proxy and the runners are given.
+	// The Engine's socket on the Docker host, which the socket proxy and the runners are given.
 	Socket string `yaml:"socket" default:"/var/run/docker.sock" check:"abs"`
 
 	// The forge. A host name alone is short for host. With url the forge is elsewhere, and the file describes runners alone.
@@ -70,6 +70,8 @@ type ACME struct {
 type Traefik struct {
 	// Image of the proxy.
 	Image string `yaml:"image" check:"image"`
+	// Image with HAProxy, by which the proxy sees which containers there are: it alone is given the Engine's socket, and lets nothing else through.
+	SocketProxyImage string `yaml:"socket_proxy_image" check:"image"`
 	// Published port for http, which redirects to https unless tls is off.
 	HTTPPort int `yaml:"http_port" default:"80" check:"port"`
 	// Published port for https.

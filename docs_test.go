@@ -44,7 +44,7 @@ from a variable of the environment and ` + "`-`" + ` from standard input. Sizes 
 
 // roomDefaults are the defaults that rooms keep to themselves.
 var roomDefaults = map[string]string{
-	"traefik.image": traefik.DefaultImage, "heptapod.image": heptapod.DefaultImage,
+	"traefik.image": traefik.DefaultImage, "traefik.socket_proxy_image": traefik.DefaultSocketProxyImage, "heptapod.image": heptapod.DefaultImage,
 	"registry.mirror.image": registry.DefaultMirrorImage, "runner.image": runner.DefaultImage, "runners[].image": runner.DefaultJobImage,
 }
 

@@ -24,7 +24,7 @@ func ExampleNew() {
 	defer stack.Close()
 	cfg := stack.Config()
 	fmt.Println(stack.Services(), stack.Forge().URL(), cfg.Data, cfg.TLS.Mode)
-	// Output: [traefik heptapod runner] https://hg.example.org /srv/lab internal
+	// Output: [traefik socket-proxy heptapod runner] https://hg.example.org /srv/lab internal
 }
 
 // Each mistake has its place, for an editor or a form.

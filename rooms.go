@@ -26,7 +26,7 @@ const (
 func (c *Config) traefik() traefik.Config {
 	t := traefik.Config{
 		Stack: c.Stack, Data: c.Data, Network: c.Network,
-		Image: c.Traefik.Image, Socket: c.Socket, HTTPPort: c.Traefik.HTTPPort, HTTPSPort: c.Traefik.HTTPSPort,
+		Image: c.Traefik.Image, SocketProxyImage: c.Traefik.SocketProxyImage, Socket: c.Socket, HTTPPort: c.Traefik.HTTPPort, HTTPSPort: c.Traefik.HTTPSPort,
 		LogLevel: c.Traefik.LogLevel, Flags: c.Traefik.Flags, Labels: c.Traefik.Labels,
 		Hosts: c.hosts(),
 		TLS: traefik.TLS{

@@ -75,7 +75,7 @@ func (s *Stack) seeRoute(ctx context.Context, host converge.Host) error {
 		case time.Now().After(until):
 			return &fault.Error{Op: "reach the forge through", What: traefik.Name(s.cfg.Stack),
 				Why:    fmt.Sprintf("the forge has been ready for %s, and the proxy does not lead there: it answers %s", routePatience, status),
-				Remedy: "Look into traefik/logs/traefik.log under " + s.cfg.Data + " on the Docker host.", Err: converge.ErrHopeless}
+				Remedy: "See what the proxy says: hepta logs --tail 50 traefik", Err: converge.ErrHopeless}
 		}
 		pause := time.NewTimer(routePoll)
 		select {

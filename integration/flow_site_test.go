@@ -27,6 +27,7 @@ import (
 
 	"github.com/heptaup/hepta"
 	"github.com/heptaup/hepta/integration/images"
+	"github.com/heptaup/hepta/internal/engine"
 	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/internal/sandbox"
 )
@@ -263,6 +264,16 @@ func (s *site) output(t *testing.T, stack *hepta.Stack, service, script string) 
 		t.Fatalf("%s in %s: exit code %d, %v\n%s%s", script, service, code, err, out.String(), errs.String())
 	}
 	return out.String()
+}
+
+// onHost runs a shell script on the site itself, outside every container.
+func (s *site) onHost(t *testing.T, script string) string {
+	t.Helper()
+	r, err := engine.New(outer.docker, nil, nil).Exec(t.Context(), s.box.ID, engine.ExecOptions{Cmd: []string{"sh", "-c", script}})
+	if err != nil || r.ExitCode != 0 {
+		t.Fatalf("%s: exit code %d, %v\n%s%s", script, r.ExitCode, err, r.Stdout, r.Stderr)
+	}
+	return string(r.Stdout)
 }
 
 // program is the real hepta program, built once.

@@ -86,6 +86,11 @@ func (m Mirror) Resources() (converge.Stack, error) {
 			},
 			Networks:    []converge.Attachment{{Network: m.Network}},
 			Ports:       []converge.Port{{HostIP: m.HostIP, Host: m.Port, Container: mirrorListen}},
+			CapDrop:     []string{"ALL"}, // the files of the mirror are root's, as it is
+			SecurityOpt: []string{"no-new-privileges:true"},
+			ReadOnly:    true,
+			Tmpfs:       []string{"/tmp"},
+			PidsLimit:   1024,
 			Restart:     "unless-stopped",
 			LogMaxSize:  "10m",
 			LogMaxFiles: 3,

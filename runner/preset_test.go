@@ -231,6 +231,7 @@ func TestContainer(t *testing.T) {
 			{Source: "ca", Target: "/etc/hepta/ca", Kind: converge.Data, ReadOnly: true},
 		},
 		Networks: []converge.Attachment{{Network: "web"}}, ExtraHosts: []string{"hg.example.org:host-gateway"},
+		CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges:true"}, ReadOnly: true, Tmpfs: []string{"/tmp"}, PidsLimit: 4096,
 		Restart: "unless-stopped", StopSignal: "SIGQUIT", StopTimeout: time.Minute, LogMaxSize: "10m", LogMaxFiles: 3,
 		After: []converge.Ref{"container:heptapod", "task:token"}, Ready: converge.Ready{Settle: 2 * time.Second, Timeout: 90 * time.Second},
 		Listen: converge.Listen{Lines: 500, Within: 2 * time.Hour},

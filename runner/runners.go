@@ -191,7 +191,13 @@ func (r *Runners) container() converge.Container {
 			{Kind: converge.HostPath, Source: cfg.Socket, Target: "/var/run/docker.sock"},
 		},
 		Networks: []converge.Attachment{{Network: cfg.Network}},
-		Restart:  "unless-stopped",
+		// It is root for the Engine's socket and its own files, which are root's.
+		CapDrop:     []string{"ALL"},
+		SecurityOpt: []string{"no-new-privileges:true"},
+		ReadOnly:    true,
+		Tmpfs:       []string{"/tmp"},
+		PidsLimit:   4096,
+		Restart:     "unless-stopped",
 		// Running jobs end, new ones are not taken.
 		StopSignal:  "SIGQUIT",
 		StopTimeout: cfg.drain(),

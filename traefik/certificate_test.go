@@ -273,11 +273,17 @@ func TestPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `pull image traefik:v3.6.12: not on the host
+pull image haproxy:3.0.11-alpine: not on the host
 create network web: not there
+create network hepta-socket: not there
 create container hepta-traefik: not there
+create container hepta-socket-proxy: not there
 call issue certificate: can be seen only during up
 write file traefik/dynamic/leaf.pem: for the new container hepta-traefik
 write file traefik/dynamic/hepta.yaml: for the new container hepta-traefik
+write file socket-proxy/haproxy.cfg: for the new container hepta-socket-proxy
+start container hepta-socket-proxy: not there
+wait for container hepta-socket-proxy: until it has run for 500ms
 start container hepta-traefik: not there
 wait for container hepta-traefik: until it is healthy
 `

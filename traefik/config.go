@@ -19,8 +19,11 @@ const (
 	TLSOff      TLSMode = "off"      // plain http
 )
 
-// DefaultImage is the image that runs when none is named.
-const DefaultImage = "traefik:v3.6.12"
+// The images that run when none is named.
+const (
+	DefaultImage            = "traefik:v3.6.12"
+	DefaultSocketProxyImage = "haproxy:3.0.11-alpine"
+)
 
 // The challenges by which an ACME server makes sure of a host name.
 const (
@@ -35,6 +38,9 @@ type Config struct {
 	Network string // default "web"
 	Image   string // default DefaultImage
 	Socket  string // the Engine's socket on the Docker host; default /var/run/docker.sock
+	// SocketProxyImage is any image with the program haproxy; default
+	// DefaultSocketProxyImage.
+	SocketProxyImage string
 
 	HTTPPort  int // published port of entrypoint web; default 80
 	HTTPSPort int // published port of entrypoint websecure; default 443
@@ -81,6 +87,11 @@ type Route struct {
 	Name string // router and service name, unique on the host: "hepta-hg"
 	Host string
 	Port int // the container's port
+	// HSTS tells browsers to ask for Host over https alone, for half a year
+	// after each answer. It is left out where that could lock people out: where
+	// certificates are not of a public authority or the user's (TLSInternal,
+	// TLSOff), and where https has another port than 443.
+	HSTS bool
 }
 
 // withDefaults gives a copy in which every default is filled in. It shares
@@ -90,6 +101,7 @@ func (cfg Config) withDefaults() Config {
 	cfg.Data = cmp.Or(cfg.Data, converge.DefaultData(cfg.Stack))
 	cfg.Network = cmp.Or(cfg.Network, "web")
 	cfg.Image = cmp.Or(cfg.Image, DefaultImage)
+	cfg.SocketProxyImage = cmp.Or(cfg.SocketProxyImage, DefaultSocketProxyImage)
 	cfg.Socket = cmp.Or(cfg.Socket, "/var/run/docker.sock")
 	cfg.HTTPPort = cmp.Or(cfg.HTTPPort, 80)
 	cfg.HTTPSPort = cmp.Or(cfg.HTTPSPort, 443)

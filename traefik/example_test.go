@@ -55,7 +55,7 @@ func ExampleFlags() {
 	// --entrypoints.traefik.address=127.0.0.1:8080
 	// --entrypoints.web.address=:80
 	// --entrypoints.ssh.address=:22
-	// --entrypoints.web.transport.respondingtimeouts.readtimeout=0
+	// --entrypoints.web.transport.respondingtimeouts.readtimeout=12h
 }
 
 func ExampleCheckVersion() {

@@ -11,12 +11,16 @@ import (
 const (
 	dynamicDir = "/etc/traefik/dynamic"
 	acmeDir    = "/etc/traefik/acme"
-	logDir     = "/var/log/traefik"
+	logDir     = "/var/log/traefik" // for flags of the user's own that name it
 )
 
 const (
 	resolver    = "hepta"          // name of the ACME resolver
 	pingAddress = "127.0.0.1:8080" // the entrypoint traefik, for nobody else
+	// readTimeout ends a connection whose client does not send what it began:
+	// the TLS handshake, the headers, the body. Traefik 3.6 has one limit for all
+	// of them, so it is one that no push of the slowest client comes near to.
+	readTimeout = "12h"
 )
 
 // Flags are the static flags that the proxy starts with. An image whose tag
@@ -34,10 +38,10 @@ func Flags(cfg Config) []string {
 	if cfg.SSHPort != 0 {
 		flags = append(flags, "--entrypoints.ssh.address=:22")
 	}
-	// Without a limit of its own an upload longer than a minute is cut off.
 	flags = append(flags,
-		fmt.Sprintf("--entrypoints.%s.transport.respondingtimeouts.readtimeout=0", cfg.entrypoint()),
+		fmt.Sprintf("--entrypoints.%s.transport.respondingtimeouts.readtimeout=%s", cfg.entrypoint(), readTimeout),
 		"--providers.docker=true",
+		"--providers.docker.endpoint="+cfg.socketProxyAddress(),
 		"--providers.docker.exposedbydefault=false",
 		"--providers.docker.network="+cfg.Network,
 		"--providers.docker.constraints=Label("+quote(converge.LabelStack)+","+quote(cfg.Stack)+")",
@@ -45,12 +49,11 @@ func Flags(cfg Config) []string {
 		"--providers.file.directory="+dynamicDir,
 		"--providers.file.watch=true",
 		"--log.level="+cfg.LogLevel,
-		"--log.filepath="+path.Join(logDir, "traefik.log"),
+		// Both logs are the container's, which the Engine keeps bounded. What
+		// Traefik calls the path has the query in it, where tokens are sent.
+		"--accesslog=true",
+		"--accesslog.fields.names.requestpath=drop",
 	)
-	if parseVersion(cfg.Image).major >= 3 {
-		flags = append(flags, "--log.maxsize=10", "--log.maxbackups=3")
-	}
-	flags = append(flags, "--accesslog=true", "--accesslog.filepath="+path.Join(logDir, "access.log"))
 	if cfg.Dashboard.Host != "" {
 		flags = append(flags, "--api=true", "--api.dashboard=true")
 	}

@@ -78,7 +78,7 @@ func render(t *testing.T, p *Proxy) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	s := p.Resources()
-	fmt.Fprintf(&b, "stack %s in %s, network %s, %d decisions\n", s.Name, s.Data, s.Networks[0].Name, len(s.Decide))
+	fmt.Fprintf(&b, "stack %s in %s, networks %v, %d decisions\n", s.Name, s.Data, s.Networks, len(s.Decide))
 	for _, c := range s.Containers {
 		fmt.Fprintf(&b, "\ncontainer %s, service %s, recreated on %q\n", c.Name, c.Service, c.RecreateOn)
 		for _, flag := range c.Cmd {
@@ -96,7 +96,7 @@ func render(t *testing.T, p *Proxy) []byte {
 		switch {
 		case f.Merge != nil:
 			content = "merged\n"
-		case f.Path == dynamicFile || f.Path == usersFile:
+		case f.Path == dynamicFile || f.Path == usersFile || f.Path == socketProxyFile:
 			content = string(f.Content)
 		case f.Path == leafFile || f.Path == acmeCAFile:
 			content = fmt.Sprintf("%d PEM blocks\n", bytes.Count(f.Content, []byte("\n-----END ")))
@@ -104,7 +104,7 @@ func render(t *testing.T, p *Proxy) []byte {
 		fmt.Fprintf(&b, "\nfile %s %04o once=%v secret=%v after=%q\n%s", f.Path, f.Mode, f.Once, f.Secret, f.After, content)
 	}
 	labels := Labels(p.cfg,
-		Route{Name: "hepta-hg", Host: "hg.example.org", Port: 80},
+		Route{Name: "hepta-hg", Host: "hg.example.org", Port: 80, HSTS: true},
 		Route{Name: "hepta-registry", Host: "registry.example.org", Port: 5050})
 	if p.cfg.SSHPort != 0 {
 		maps.Copy(labels, SSHLabels(p.cfg, "hepta-ssh", 22))

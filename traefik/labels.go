@@ -3,6 +3,7 @@ package traefik
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/internal/pattern"
@@ -44,9 +45,19 @@ func Labels(cfg Config, routes ...Route) map[string]string {
 		default:
 			labels[router+"tls"] = "true"
 		}
+		if r.HSTS && cfg.sendsHSTS() {
+			labels[router+"middlewares"] = r.Name + "-hsts"
+			labels["traefik.http.middlewares."+r.Name+"-hsts.headers.stsseconds"] = strconv.Itoa(int(hstsLife.Seconds()))
+		}
 		labels["traefik.http.services."+r.Name+".loadbalancer.server.port"] = strconv.Itoa(r.Port)
 	}
 	return labels
+}
+
+const hstsLife = 180 * 24 * time.Hour
+
+func (cfg Config) sendsHSTS() bool {
+	return (cfg.TLS.Mode == TLSACME || cfg.TLS.Mode == TLSFiles) && cfg.HTTPSPort == 443
 }
 
 // SSHLabels publish a container's port on the proxy's entrypoint ssh. Plain

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/heptaup/hepta/internal/converge"
@@ -52,14 +53,16 @@ func (p *Proxy) Resources() converge.Stack {
 			c.RecreateOn = []string{acmeCAFile}
 		}
 	}
-	return converge.Stack{
+	s := converge.Stack{
 		Name:       cfg.Stack,
 		Data:       cfg.Data,
 		Networks:   []converge.Network{{Name: cfg.Network}},
 		Files:      append(files, main),
 		Containers: []converge.Container{c},
-		Decide:     decide,
+		Decide:     append(decide, p.decideOldLogs),
 	}
+	s.Add(cfg.socketProxy())
+	return s
 }
 
 func (cfg Config) container() converge.Container {
@@ -70,13 +73,22 @@ func (cfg Config) container() converge.Container {
 		Cmd:     Flags(cfg),
 		Labels:  maps.Clone(cfg.Labels),
 		Mounts: []converge.Mount{
-			{Kind: converge.HostPath, Source: cfg.Socket, Target: "/var/run/docker.sock", ReadOnly: true},
-			{Kind: converge.Data, Source: "traefik/dynamic", Target: dynamicDir},
-			{Kind: converge.Data, Source: "traefik/logs", Target: logDir},
+			{Kind: converge.Data, Source: "traefik/dynamic", Target: dynamicDir, ReadOnly: !cfg.flagsName(dynamicDir)},
 		},
-		Networks:    []converge.Attachment{{Network: cfg.Network, Aliases: append([]string{Name(cfg.Stack)}, cfg.hosts()...)}},
-		Ports:       []converge.Port{{Host: cfg.HTTPPort, Container: 80}},
+		Networks: []converge.Attachment{
+			{Network: cfg.Network, Aliases: append([]string{Name(cfg.Stack)}, cfg.hosts()...)},
+			{Network: socketNetwork(cfg.Stack)},
+		},
+		Ports: []converge.Port{{Host: cfg.HTTPPort, Container: 80}},
+		// It stays root, for what it has to read: keys that are root's alone, and
+		// whatever people put beside them. DAC_OVERRIDE is for files of other
+		// owners among those; nothing else is left of being root.
+		CapDrop:     []string{"ALL"},
+		CapAdd:      []string{"DAC_OVERRIDE", "NET_BIND_SERVICE"},
 		SecurityOpt: []string{"no-new-privileges:true"},
+		ReadOnly:    true,
+		Tmpfs:       []string{"/tmp"},
+		PidsLimit:   1024,
 		Restart:     "unless-stopped",
 		StopTimeout: 15 * time.Second, // Traefik gives open requests 10 s
 		Health: &converge.Health{
@@ -87,8 +99,15 @@ func (cfg Config) container() converge.Container {
 			StartInterval: 500 * time.Millisecond,
 			Retries:       3,
 		},
-		LogMaxSize:  "10m",
-		LogMaxFiles: 3,
+		LogMaxSize:  "20m",
+		LogMaxFiles: 5,
+		After:       []converge.Ref{"container:" + SocketProxyService},
+	}
+	if cfg.flagsName(logDir) {
+		c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.Data, Source: logSource, Target: logDir})
+	}
+	if cfg.flagsName("plugins") { // where it keeps those that it has fetched
+		c.Tmpfs = append(c.Tmpfs, "/plugins-storage")
 	}
 	if cfg.TLS.Mode != TLSOff {
 		c.Ports = append(c.Ports, converge.Port{Host: cfg.HTTPSPort, Container: 443})
@@ -103,6 +122,14 @@ func (cfg Config) container() converge.Container {
 		}
 	}
 	return c
+}
+
+// flagsName reports whether a flag of the user's own has text in it, in
+// whatever case.
+func (cfg Config) flagsName(text string) bool {
+	return slices.ContainsFunc(cfg.Flags, func(flag string) bool {
+		return strings.Contains(strings.ToLower(flag), text)
+	})
 }
 
 // terminated ends PEM text with a newline, so that more can follow.

@@ -66,6 +66,9 @@ func (p *problems) place(cfg Config) {
 	if !networkName().MatchString(cfg.Network) {
 		p.add("network", "use letters, digits and -, as in web", "%q is no network name", cfg.Network)
 	}
+	if cfg.Network == socketNetwork(cfg.Stack) {
+		p.add("network", "take another name", "%s is the network of the proxy and the socket proxy alone", cfg.Network)
+	}
 	if !path.IsAbs(cfg.Socket) {
 		p.add("traefik.socket", "name the Engine's socket on the Docker host, as in /var/run/docker.sock", "%q is no absolute path", cfg.Socket)
 	}
@@ -73,6 +76,9 @@ func (p *problems) place(cfg Config) {
 		p.add("traefik.image", "write it as in "+DefaultImage, "%q is no image reference", cfg.Image)
 	} else if why, instead := unfit(cfg.Image, ""); why != "" {
 		p.add("traefik.image", "set it to "+instead, "%s: %s", cfg.Image, why)
+	}
+	if _, err := reference.ParseNormalizedNamed(cfg.SocketProxyImage); err != nil {
+		p.add("traefik.socket_proxy_image", "write it as in "+DefaultSocketProxyImage, "%q is no image reference", cfg.SocketProxyImage)
 	}
 	if !slices.Contains(logLevels, cfg.LogLevel) {
 		p.add("traefik.log_level", "use one of "+strings.Join(logLevels, ", "), "%q is no log level", cfg.LogLevel)

@@ -80,7 +80,7 @@ func commandFlags(c *cli.Command) []word {
 	}
 	switch c.Name {
 	case "logs", "exec":
-		for _, s := range []string{traefik.Service, heptapod.Service, runner.Service} {
+		for _, s := range []string{traefik.Service, traefik.SocketProxyService, heptapod.Service, runner.Service} {
 			list = append(list, word{s, "service"})
 		}
 	case "completion":

@@ -46,7 +46,7 @@ func built() build {
 	b := build{
 		Version: "devel", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Images: map[string]string{
-			"traefik": traefik.DefaultImage, "heptapod": heptapod.DefaultImage, "runner": runner.DefaultImage, "job": runner.DefaultJobImage,
+			"traefik": traefik.DefaultImage, "socket-proxy": traefik.DefaultSocketProxyImage, "heptapod": heptapod.DefaultImage, "runner": runner.DefaultImage, "job": runner.DefaultJobImage,
 		},
 	}
 	info, ok := debug.ReadBuildInfo()

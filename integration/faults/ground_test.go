@@ -93,7 +93,7 @@ func buildDouble(t testing.TB, docker *client.Client, base, name string, release
 		t.Fatal(err)
 	}
 	put(tar.Header{Name: "root/usr/bin/double", Mode: 0o755}, program)
-	for _, link := range []string{"usr/bin/traefik", "usr/bin/curl", "usr/bin/gitlab-ctl", "usr/bin/gitlab-rails", "usr/bin/gitlab-runner",
+	for _, link := range []string{"usr/bin/traefik", "usr/bin/haproxy", "usr/bin/curl", "usr/bin/gitlab-ctl", "usr/bin/gitlab-rails", "usr/bin/gitlab-runner",
 		"opt/gitlab/bin/gitlab-healthcheck", "assets/init-container"} {
 		put(tar.Header{Name: "root/" + link, Typeflag: tar.TypeSymlink, Linkname: "/usr/bin/double"}, nil)
 	}

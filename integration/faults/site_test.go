@@ -80,8 +80,8 @@ func (s *site) write(t testing.TB, o settings) {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "stack: %s\ndata: %s\nnetwork: %s\nforge: hg.%[1]s.test\nregistry: registry.%[1]s.test\n", s.name, o.data, o.network)
-	fmt.Fprintf(&b, "tls: {mode: internal}\ntraefik: {image: \"%s%d\", http_port: %d, https_port: %d, labels: {note: \"%s\"}}\n",
-		traefikImage, 12+o.release, s.port, s.port+1, o.label)
+	fmt.Fprintf(&b, "tls: {mode: internal}\ntraefik: {image: \"%s%d\", socket_proxy_image: \"%s\", http_port: %d, https_port: %d, labels: {note: \"%s\"}}\n",
+		traefikImage, 12+o.release, traefikImage+"12", s.port, s.port+1, o.label)
 	fmt.Fprintf(&b, "heptapod:\n  image: \"%s%d\"\n  ssh: %d\n  boot_minutes: %d\n  labels: {note: \"%s\"}\n  env: {%s}\n",
 		heptapodImage, 12+o.release, s.port+2, o.boot, o.label, o.env)
 	if o.ruby != "" {

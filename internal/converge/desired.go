@@ -46,6 +46,9 @@ func DefaultData(stack string) string { return "/srv/" + stack }
 type Network struct {
 	Name string
 	MTU  int // bytes; 0: that of the Engine's default network
+	// Internal networks lead nowhere else and are the stack's alone: one of that
+	// name that somebody else made is refused.
+	Internal bool
 }
 
 // Volume is a named volume.
@@ -119,12 +122,15 @@ type Container struct {
 
 	Privileged   bool          `json:"privileged,omitempty"`
 	CapAdd       []string      `json:"cap_add,omitempty"`
+	CapDrop      []string      `json:"cap_drop,omitempty"` // before CapAdd; ALL for every one
 	SecurityOpt  []string      `json:"security_opt,omitempty"`
-	ReadOnly     bool          `json:"read_only,omitempty"`
-	ShmSize      int64         `json:"shm_size,omitempty"` // bytes
-	NoFile       int64         `json:"nofile,omitempty"`   // ulimit, soft and hard
-	Memory       int64         `json:"memory,omitempty"`   // bytes
-	Restart      string        `json:"restart,omitempty"`  // no, always, unless-stopped, on-failure
+	ReadOnly     bool          `json:"read_only,omitempty"`  // the root file system
+	Tmpfs        []string      `json:"tmpfs,omitempty"`      // directories in memory, writable
+	PidsLimit    int64         `json:"pids_limit,omitempty"` // processes and threads; 0: no limit
+	ShmSize      int64         `json:"shm_size,omitempty"`   // bytes
+	NoFile       int64         `json:"nofile,omitempty"`     // ulimit, soft and hard
+	Memory       int64         `json:"memory,omitempty"`     // bytes
+	Restart      string        `json:"restart,omitempty"`    // no, always, unless-stopped, on-failure
 	StopSignal   string        `json:"stop_signal,omitempty"`
 	StopTimeout  time.Duration `json:"stop_timeout,omitempty"`
 	Health       *Health       `json:"health,omitempty"`

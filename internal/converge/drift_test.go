@@ -19,11 +19,20 @@ func full() Container {
 		Env: []string{"TZ=UTC", "LANG=C"}, User: "0:0", Labels: map[string]string{"traefik.enable": "true"},
 		Mounts:   []Mount{{Source: "forge/config", Target: "/etc/gitlab", Kind: Data}, {Source: "cache", Target: "/cache", Kind: VolumeKind}, {Source: "/run/x", Target: "/x", Kind: HostPath, ReadOnly: true}},
 		Networks: []Attachment{{Network: "web", Aliases: []string{"hg.example.org", "forge"}}}, Ports: []Port{{Host: 22, Container: 22, Proto: "tcp"}, {HostIP: "127.0.0.1", Host: 5050, Container: 5000, Proto: "udp"}},
-		ExtraHosts: []string{"b:2", "a:1"}, Privileged: true, CapAdd: []string{"NET_ADMIN"}, SecurityOpt: []string{"seccomp=unconfined"}, ReadOnly: true,
+		ExtraHosts: []string{"b:2", "a:1"}, Privileged: true, CapAdd: []string{"NET_ADMIN"}, CapDrop: []string{"ALL"}, Tmpfs: []string{"/tmp"}, PidsLimit: 64, SecurityOpt: []string{"seccomp=unconfined"}, ReadOnly: true,
 		ShmSize: 256 << 20, NoFile: 4096, Memory: 1 << 30, Restart: "unless-stopped", StopSignal: "SIGINT", StopTimeout: time.Minute,
 		Health:     &Health{Test: []string{"CMD", "true"}, Interval: time.Minute, Timeout: time.Second, StartPeriod: time.Hour, StartInterval: time.Second, Retries: 5},
 		LogMaxSize: "10m", LogMaxFiles: 3, InitProcess: true, CgroupParent: "/x",
 	}
+}
+
+// fullOf is full without the fields that the release of a fixture did not know.
+func fullOf(release string) Container {
+	c := full()
+	if release == "release-0.1" {
+		c.CapDrop, c.Tmpfs, c.PidsLimit = nil, nil, 0
+	}
+	return c
 }
 
 // TestReleaseLabels reads the labels that releases wrote: to this one, what
@@ -33,7 +42,6 @@ func TestReleaseLabels(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no fixtures: %v", err)
 	}
-	described := map[string]Container{"full": full(), "small": {Image: "traefik:v3.6"}}
 	for _, file := range files {
 		t.Run(file, func(t *testing.T) {
 			b, err := os.ReadFile(file)
@@ -44,6 +52,7 @@ func TestReleaseLabels(t *testing.T) {
 			if err := json.Unmarshal(b, &labels); err != nil {
 				t.Fatal(err)
 			}
+			described := map[string]Container{"full": fullOf(filepath.Base(filepath.Dir(file))), "small": {Image: "traefik:v3.6"}}
 			want, ok := described[strings.TrimSuffix(filepath.Base(file), ".json")]
 			if !ok {
 				t.Fatal("nothing in this test goes with the file")

@@ -24,8 +24,10 @@ type ObservedNetwork struct {
 	Driver  string
 	Gateway string // address of the host on it, "" when none
 	MTU     int    // bytes, as its options say; 0 when they do not
-	Created time.Time
-	Labels  map[string]string
+	// Internal says that the network leads nowhere else.
+	Internal bool
+	Created  time.Time
+	Labels   map[string]string
 }
 
 // DefaultNetwork is where the Engine puts containers that name no network.

@@ -16,6 +16,8 @@ func (c Container) canonical() Container {
 	c.Env = sorted(c.Env)
 	c.ExtraHosts = sorted(c.ExtraHosts)
 	c.CapAdd = sorted(c.CapAdd)
+	c.CapDrop = sorted(c.CapDrop)
+	c.Tmpfs = sorted(c.Tmpfs)
 	c.SecurityOpt = sorted(c.SecurityOpt)
 	if len(c.Labels) == 0 {
 		c.Labels = nil

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/heptaup/hepta/internal/fault"
 )
 
 // planner is one run of Up: what is described, what is there, and the graph
@@ -58,7 +60,9 @@ func Up(s *Stack, o *Observed) (*Plan, error) {
 		}
 	}
 	p.planImages()
-	p.planNetworks()
+	if err := p.planNetworks(); err != nil {
+		return nil, err
+	}
 	p.planVolumes()
 	p.planOrphans()
 	p.planContainers()
@@ -134,7 +138,7 @@ func (p *planner) planImages() {
 	}
 }
 
-func (p *planner) planNetworks() {
+func (p *planner) planNetworks() error {
 	for i := range p.s.Networks {
 		want := &p.s.Networks[i]
 		there := p.networksNamed(want.Name)
@@ -147,6 +151,11 @@ func (p *planner) planNetworks() {
 			continue
 		}
 		first := there[0]
+		if want.Internal && !(p.s.ours(first.Labels) && first.Internal) {
+			return &fault.Error{Op: "plan", What: "network " + want.Name,
+				Why:    "it is for this stack's containers alone, and a network of that name is there which others may be on",
+				Remedy: fmt.Sprintf("See who made it (docker network inspect %s). Remove it (docker network rm %[1]s), or give this stack another name (stack: in hepta.yaml).", want.Name)}
+		}
 		if !p.s.ours(first.Labels) {
 			p.note("network %s was made by someone else: used as it is", want.Name)
 		}
@@ -159,6 +168,7 @@ func (p *planner) planNetworks() {
 				Cause: fmt.Sprintf("there are two of that name; %s stays", short(first.ID))}, p.networks[want.Name])
 		}
 	}
+	return nil
 }
 
 // networksNamed lists the networks of one name, the one to keep first: one in

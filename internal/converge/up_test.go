@@ -179,6 +179,11 @@ var cases = []planCase{
 		w.next(s, "created")
 	}},
 	{"network adopted", func(s *Stack, w *world) { w.networks[0].Labels = nil }},
+	{"network of the stack alone made by somebody else", func(s *Stack, w *world) {
+		s.Networks[1].Internal, w.networks[1].Internal, w.networks[1].Labels = true, true, nil
+	}},
+	{"network of the stack alone that leads out", func(s *Stack, w *world) { s.Networks[1].Internal = true }},
+	{"network of the stack alone", func(s *Stack, w *world) { s.Networks[1].Internal, w.networks[1].Internal = true, true }},
 	{"network doubled", func(s *Stack, w *world) {
 		w.networks = append(w.networks, ObservedNetwork{ID: "0", Name: "web", Labels: map[string]string{LabelStack: "hepta"}})
 	}},

@@ -111,7 +111,7 @@ func (w *world) network(name string) (ObservedNetwork, bool) {
 func (w *world) step(s *Stack, op Operation, half bool) error {
 	switch op.Kind {
 	case CreateNetwork:
-		w.networks = append(w.networks, ObservedNetwork{ID: w.id("net"), Name: op.Network.Name, Driver: "bridge", Labels: op.Labels})
+		w.networks = append(w.networks, ObservedNetwork{ID: w.id("net"), Name: op.Network.Name, Driver: "bridge", Internal: op.Network.Internal, Labels: op.Labels})
 	case RemoveNetwork:
 		for _, b := range w.containers {
 			for _, id := range b.Networks {

@@ -43,7 +43,7 @@ func translate(s *converge.Stack, c *converge.Container, labels map[string]strin
 		},
 		host: &container.HostConfig{
 			PortBindings: bindings, ExtraHosts: c.ExtraHosts, Privileged: c.Privileged, CapAdd: c.CapAdd,
-			SecurityOpt: c.SecurityOpt, ReadonlyRootfs: c.ReadOnly, ShmSize: c.ShmSize,
+			CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, ReadonlyRootfs: c.ReadOnly, ShmSize: c.ShmSize,
 			RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyMode(c.Restart)},
 			Resources:     container.Resources{Memory: c.Memory, CgroupParent: c.CgroupParent},
 		},
@@ -54,6 +54,15 @@ func translate(s *converge.Stack, c *converge.Container, labels map[string]strin
 	}
 	if c.NoFile > 0 {
 		t.host.Ulimits = []*container.Ulimit{{Name: "nofile", Soft: c.NoFile, Hard: c.NoFile}}
+	}
+	if c.PidsLimit > 0 {
+		t.host.PidsLimit = &c.PidsLimit
+	}
+	for _, dir := range c.Tmpfs {
+		if t.host.Tmpfs == nil {
+			t.host.Tmpfs = make(map[string]string)
+		}
+		t.host.Tmpfs[dir] = ""
 	}
 	if c.InitProcess {
 		t.host.Init = &c.InitProcess

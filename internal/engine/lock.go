@@ -33,6 +33,10 @@ const (
 	hostDir     = "/etc/docker"
 	hostDirHere = "/host/etc/docker"
 
+	// lockProcesses bounds what runs in the lock's container: cat, and the
+	// shells that place files.
+	lockProcesses int64 = 256
+
 	// lease is how long an owner works before the lock's container runs: a
 	// change that is done by then, and needs no hands, starts none.
 	lease = 2 * time.Second
@@ -107,7 +111,13 @@ func (e *Engine) take(ctx context.Context, s *converge.Stack, opts LockOptions, 
 			converge.LabelCommand: opts.Command,
 		},
 	}
-	host := &container.HostConfig{AutoRemove: true, NetworkMode: "none"}
+	pids := lockProcesses
+	host := &container.HostConfig{
+		AutoRemove: true, NetworkMode: "none", ReadonlyRootfs: true, SecurityOpt: []string{"no-new-privileges:true"},
+		// What moving files of every owner takes, from one disk to another too.
+		CapDrop: []string{"ALL"}, CapAdd: []string{"CHOWN", "DAC_OVERRIDE", "FOWNER"},
+		Resources: container.Resources{PidsLimit: &pids},
+	}
 	if s.Data != "" {
 		host.Binds = append(host.Binds, s.Data+":"+dataDir)
 	}

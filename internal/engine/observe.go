@@ -100,7 +100,7 @@ func (e *Engine) observe(ctx context.Context, s *converge.Stack, lock string) (*
 }
 
 func observedNetwork(n network.Summary) converge.ObservedNetwork {
-	o := converge.ObservedNetwork{ID: n.ID, Name: n.Name, Driver: n.Driver, Created: n.Created, Labels: n.Labels}
+	o := converge.ObservedNetwork{ID: n.ID, Name: n.Name, Driver: n.Driver, Internal: n.Internal, Created: n.Created, Labels: n.Labels}
 	o.MTU, _ = strconv.Atoi(n.Options[mtuOption])
 	for _, c := range n.IPAM.Config {
 		if c.Gateway != "" {

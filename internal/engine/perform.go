@@ -85,7 +85,7 @@ const mtuOption = "com.docker.network.driver.mtu"
 // two of one name when two clients ask at once, so what was made is listed and
 // the extras are deleted: everybody keeps the same one.
 func (e *Engine) createNetwork(ctx context.Context, op converge.Operation) error {
-	opts := network.CreateOptions{Driver: "bridge", Labels: op.Labels}
+	opts := network.CreateOptions{Driver: "bridge", Internal: op.Network.Internal, Labels: op.Labels}
 	if op.Network.MTU > 0 {
 		opts.Options = map[string]string{mtuOption: fmt.Sprint(op.Network.MTU)}
 	}

@@ -24,6 +24,7 @@ func TestTranslate(t *testing.T) {
 		Ports:   []converge.Port{{Host: 443, Container: 443}, {HostIP: "::1", Host: 53, Container: 5353, Proto: "udp"}, {Container: 80}},
 		ShmSize: 1 << 20, NoFile: 1024, Memory: 1 << 30, Restart: "unless-stopped", StopTimeout: 1500 * time.Millisecond, InitProcess: true,
 		LogMaxSize: "10m", LogMaxFiles: 3, CgroupParent: "/g", Privileged: true, ReadOnly: true,
+		CapAdd: []string{"CHOWN"}, CapDrop: []string{"ALL"}, PidsLimit: 64, Tmpfs: []string{"/tmp"},
 	}
 	f := newFake()
 	got, err := translate(s, c, map[string]string{"hepta.stack": "s"}, "172.17.0.1", f)
@@ -44,6 +45,9 @@ func TestTranslate(t *testing.T) {
 	check("log", got.host.LogConfig, container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "10m", "max-file": "3"}})
 	check("limits", []int64{got.host.Memory, got.host.ShmSize, got.host.Ulimits[0].Soft, got.host.Ulimits[0].Hard}, []int64{1 << 30, 1 << 20, 1024, 1024})
 	check("switches", []bool{got.host.Privileged, got.host.ReadonlyRootfs, *got.host.Init}, []bool{true, true, true})
+	check("capabilities", [][]string{got.host.CapAdd, got.host.CapDrop}, [][]string{{"CHOWN"}, {"ALL"}})
+	check("processes", *got.host.PidsLimit, int64(64))
+	check("memory", got.host.Tmpfs, map[string]string{"/tmp": ""})
 	if got.net != nil || got.host.NetworkMode != "" {
 		t.Error("a container without networks has some")
 	}

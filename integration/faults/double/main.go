@@ -1,4 +1,4 @@
-// Command double plays Traefik, Heptapod and GitLab Runner by the name that it
+// Command double plays Traefik, HAProxy, Heptapod and GitLab Runner by the name that it
 // is called by, as far as hepta relies on them: it starts at once, answers what
 // it is asked, and keeps the forge's runners and tokens in the data directory.
 // The environment variable DOUBLE makes it fail.
@@ -41,6 +41,8 @@ func play(role string, args []string) error {
 		if slices.Contains(args, "healthcheck") {
 			return nil
 		}
+		return untilTold(func() error { return nil })
+	case "haproxy":
 		return untilTold(func() error { return nil })
 	case "init-container":
 		return untilTold(boot)
