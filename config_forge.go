@@ -30,7 +30,7 @@ type Heptapod struct {
 	SMTP *SMTP `yaml:"smtp"`
 	// Parts of the image, switched on or off by their name in gitlab.rb: prometheus_monitoring: off.
 	Services map[string]bool `yaml:"services"`
-	// Networks whose X-Forwarded headers are believed. Default: the ranges that Docker hands out.
+	// Networks whose X-Forwarded headers are believed: of proxies in front, whose address the forge would otherwise take for everybody's. Default: the addresses of network.
 	TrustedProxies []string `yaml:"trusted_proxies"`
 	// Addresses exempt from the limit on failed logins.
 	RackAttackAllow []string `yaml:"rack_attack_allow"`

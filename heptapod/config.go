@@ -27,7 +27,8 @@ type Config struct {
 	// {"prometheus_monitoring": false}.
 	Services map[string]bool
 	// TrustedProxies are the networks whose X-Forwarded headers are believed;
-	// default the private ranges that Docker hands out.
+	// default the addresses of Network, as the Engine has given them out, or for
+	// who renders gitlab.rb alone the private ranges that Docker hands out.
 	TrustedProxies []string
 	// RackAttackAllow are addresses exempt from the limit on failed logins.
 	RackAttackAllow []string

@@ -31,9 +31,6 @@ func (cfg Config) withDefaults() Config {
 	cfg.SSH.Port = cmp.Or(cfg.SSH.Port, 22)
 	cfg.BootMinutes = cmp.Or(cfg.BootMinutes, defaultBoot)
 	cfg.ShmSize = max(cfg.ShmSize, minShm)
-	if len(cfg.TrustedProxies) == 0 {
-		cfg.TrustedProxies = dockerRanges
-	}
 	if cfg.SMTP != nil {
 		m := *cfg.SMTP
 		m.Port = cmp.Or(m.Port, 587)

@@ -35,6 +35,9 @@ func GitlabRB(cfg Config) (string, error) {
 		return "", err
 	}
 	cfg = cfg.withDefaults()
+	if len(cfg.TrustedProxies) == 0 {
+		cfg.TrustedProxies = dockerRanges
+	}
 	version, err := ParseVersion(cfg.Image)
 	if err != nil {
 		return "", err

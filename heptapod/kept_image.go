@@ -36,12 +36,11 @@ func (f *Forge) resolve(s *converge.Stack, o *converge.Observed) error {
 	}
 	cfg := f.cfg
 	cfg.Image = f.imageFor(s, o)
-	rb, err := GitlabRB(cfg)
-	if err != nil {
+	if _, err := GitlabRB(cfg); err != nil {
 		return err
 	}
 	s.Container(Service).Image = cfg.Image
-	s.File(FileGitlabRB).Content = []byte(rb)
+	s.File(FileGitlabRB).Merge = f.gitlabRB(cfg.Image)
 	s.File(fileImage).Content = []byte(cfg.Image + "\n")
 	return nil
 }

@@ -126,6 +126,21 @@ api_token      an API token of an administrator, replaced before it ends
 smtp_password  the password for the mail relay, read by ../gitlab.rb
 `
 
+// gitlabRB renders gitlab.rb for an image and the network that was seen, or has just been made:
+// the proxy's address is one of its, and whoever asks through the proxy is known
+// to the forge only as long as it believes the proxy.
+func (f *Forge) gitlabRB(image string) func(*converge.Observed, []byte) ([]byte, error) {
+	return func(o *converge.Observed, _ []byte) ([]byte, error) {
+		cfg := f.cfg
+		cfg.Image = image
+		if len(cfg.TrustedProxies) == 0 {
+			cfg.TrustedProxies = o.Network(cfg.Network).Subnets
+		}
+		text, err := GitlabRB(cfg)
+		return []byte(text), err
+	}
+}
+
 // certificates are those in a PEM file that everybody may read, also where the
 // file of who gave it has the key as well.
 func certificates(bundle []byte) []byte {
@@ -145,13 +160,12 @@ func (f *Forge) files() ([]converge.File, error) {
 	if !f.named {
 		cfg.Image = "" // what resolve finds may be another
 	}
-	gitlabRB, err := GitlabRB(cfg)
-	if err != nil {
+	if _, err := GitlabRB(cfg); err != nil {
 		return nil, err
 	}
 	reconfigure := &converge.Apply{Service: Service, Cmd: []string{"gitlab-ctl", "reconfigure"}, Timeout: reconfigureTimeout}
 	main := converge.File{
-		Path: FileGitlabRB, Mode: 0o600, Content: []byte(gitlabRB), Apply: reconfigure,
+		Path: FileGitlabRB, Mode: 0o600, Merge: f.gitlabRB(cfg.Image), Apply: reconfigure, After: []converge.Ref{converge.Ref("network:" + f.cfg.Network)},
 		// Own lines may hold anything, passwords included.
 		Secret: f.cfg.Ruby != "",
 	}

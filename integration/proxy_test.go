@@ -1,8 +1,10 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
+	gitlab "gitlab.com/gitlab-org/api/client-go"
 
 	"github.com/heptaup/hepta"
 	"github.com/heptaup/hepta/integration/images"
@@ -155,5 +158,50 @@ func TestTheProxyLogsNoTokens(t *testing.T) {
 	}
 	if got := s.onHost(t, "ls /srv/lab/traefik"); strings.Contains(got, "logs") {
 		t.Errorf("there are logs beside the container's: %s", got)
+	}
+}
+
+// network makes a network as somebody else would, and removes it after what
+// the test has put on it.
+func (s *site) network(t *testing.T, name, subnet string) {
+	t.Helper()
+	made, err := s.docker.NetworkCreate(t.Context(), name, network.CreateOptions{IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: subnet}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.docker.NetworkRemove(context.Background(), made.ID); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// forgeKnowsWhoAsks has somebody outside ask the forge through the proxy, on a
+// network of whatever addresses. The forge limits how often an address may fail
+// to log in: it must not take the proxy's for everybody's.
+func (s *site) forgeKnowsWhoAsks(t *testing.T, stack *hepta.Stack, client *http.Client, network string) {
+	t.Helper()
+	api, err := stack.Forge().Client(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, _, err := api.Users.CreateUserRunner(&gitlab.CreateUserRunnerOptions{RunnerType: gitlab.Ptr("instance_type"), Description: gitlab.Ptr("who asks")}, gitlab.WithContext(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.PostForm(stack.Forge().URL()+"/api/v4/runners/verify", url.Values{"token": {made.Token}, "system_id": {"s_1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	seen, _, err := api.Runners.GetRunnerDetails(made.ID, gitlab.WithContext(t.Context()))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(resp.Status, err)
+	}
+	if _, err := api.Runners.RemoveRunner(made.ID, gitlab.WithContext(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if seen.IPAddress == "" || strings.HasPrefix(seen.IPAddress, network) {
+		t.Errorf("the forge takes %q for the address of who asks through the proxy on %s", seen.IPAddress, network)
 	}
 }

@@ -122,6 +122,7 @@ func TestCertificateFiles(t *testing.T) {
 // leaf that ends soon. No request may fail.
 func TestLeafIsRenewedUnderLoad(t *testing.T) {
 	s := onSite(t)
+	s.network(t, "tls", "10.77.0.0/16")
 	const data = "/srv/tls-load"
 	stack := s.stack(t, tlsInternal, func(c *hepta.Config) { c.Data = data })
 	s.raze(t, stack)
@@ -137,6 +138,7 @@ func TestLeafIsRenewedUnderLoad(t *testing.T) {
 	} else {
 		resp.Body.Close()
 	}
+	s.forgeKnowsWhoAsks(t, stack, s.client(t, root), "10.77.")
 	// The leaf becomes one that was made long ago.
 	authority, renewed, err := pki.Read([]byte(s.file(t, data, "ca/ca.key")), root, "hepta tls", time.Now())
 	if err != nil || renewed {

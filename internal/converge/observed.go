@@ -24,6 +24,8 @@ type ObservedNetwork struct {
 	Driver  string
 	Gateway string // address of the host on it, "" when none
 	MTU     int    // bytes, as its options say; 0 when they do not
+	// Subnets are the ranges of addresses of its containers: 172.18.0.0/16.
+	Subnets []string
 	// Internal says that the network leads nowhere else.
 	Internal bool
 	Created  time.Time

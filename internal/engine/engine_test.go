@@ -444,7 +444,7 @@ func TestEngineNetworkOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 6 {
 		all.Go(func() {
-			if err := st.createNetwork(t.Context(), op); err != nil {
+			if _, err := st.createNetwork(t.Context(), op); err != nil {
 				t.Error(err)
 			}
 		})

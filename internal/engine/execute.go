@@ -26,17 +26,35 @@ const (
 // execution is one walk through one plan.
 type execution struct {
 	l    *Lock
-	o    *converge.Observed
 	plan *converge.Plan
 
 	slots chan struct{}
 
 	mu       sync.Mutex
+	o        *converge.Observed // never changed, but replaced: see sees
 	ids      map[string]string // container id by the name or id that the plan calls it
 	services map[string]string // id of the container that serves, by service
 	begun    map[int]bool
 	done     map[int]bool
 	errs     []error
+}
+
+// observed is the snapshot that the plan was made from, with the networks that
+// have been made since.
+func (x *execution) observed() *converge.Observed {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.o
+}
+
+// sees adds a network that was made to the snapshot, for the files that tell
+// what it is like.
+func (x *execution) sees(made converge.ObservedNetwork) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	o := *x.o
+	o.Networks = append(slices.DeleteFunc(slices.Clone(o.Networks), func(n converge.ObservedNetwork) bool { return n.Name == made.Name }), made)
+	x.o = &o
 }
 
 // execute tells the plan's notes, does what it says and decides nothing.
@@ -240,7 +258,7 @@ func (x *execution) find(service string) (string, error) {
 		if c.Service != service {
 			continue
 		}
-		for _, seen := range x.o.Containers {
+		for _, seen := range x.observed().Containers {
 			if seen.Name == c.Name && seen.Labels[converge.LabelService] == service {
 				return seen.ID, nil
 			}

@@ -296,7 +296,7 @@ func TestNetworkMadeTwice(t *testing.T) {
 			f := newFake()
 			f.networks, f.used[c.used] = c.before, c.used != ""
 			op := converge.Operation{Network: &converge.Network{Name: "web"}, Labels: map[string]string{converge.LabelStack: "s"}}
-			if err := New(f, nil, nil).createNetwork(t.Context(), op); err != nil {
+			if _, err := New(f, nil, nil).createNetwork(t.Context(), op); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(c.want, f.order("remove")); diff != "" {

@@ -103,11 +103,14 @@ func observedNetwork(n network.Summary) converge.ObservedNetwork {
 	o := converge.ObservedNetwork{ID: n.ID, Name: n.Name, Driver: n.Driver, Internal: n.Internal, Created: n.Created, Labels: n.Labels}
 	o.MTU, _ = strconv.Atoi(n.Options[mtuOption])
 	for _, c := range n.IPAM.Config {
-		if c.Gateway != "" {
+		if c.Gateway != "" && o.Gateway == "" {
 			o.Gateway, _, _ = strings.Cut(c.Gateway, "/")
-			break
+		}
+		if c.Subnet != "" {
+			o.Subnets = append(o.Subnets, c.Subnet)
 		}
 	}
+	slices.Sort(o.Subnets)
 	return o
 }
 

@@ -35,7 +35,11 @@ func (x *execution) perform(ctx context.Context, op converge.Operation) error {
 	api := x.l.e.api
 	switch op.Kind {
 	case converge.CreateNetwork:
-		return x.l.e.createNetwork(ctx, op)
+		made, err := x.l.e.createNetwork(ctx, op)
+		if err == nil {
+			x.sees(made)
+		}
+		return err
 	case converge.RemoveNetwork:
 		return unlessGone(api.NetworkRemove(ctx, op.Target))
 	case converge.ConnectNetwork:
@@ -84,27 +88,31 @@ const mtuOption = "com.docker.network.driver.mtu"
 // createNetwork makes a network that is there once. Engines before 23 can make
 // two of one name when two clients ask at once, so what was made is listed and
 // the extras are deleted: everybody keeps the same one.
-func (e *Engine) createNetwork(ctx context.Context, op converge.Operation) error {
+func (e *Engine) createNetwork(ctx context.Context, op converge.Operation) (converge.ObservedNetwork, error) {
+	var none converge.ObservedNetwork
 	opts := network.CreateOptions{Driver: "bridge", Internal: op.Network.Internal, Labels: op.Labels}
 	if op.Network.MTU > 0 {
 		opts.Options = map[string]string{mtuOption: fmt.Sprint(op.Network.MTU)}
 	}
 	if _, err := e.api.NetworkCreate(ctx, op.Network.Name, opts); err != nil && !errdefs.IsConflict(err) {
-		return err
+		return none, err
 	}
 	list, err := e.api.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(filters.Arg("name", op.Network.Name))})
 	if err != nil {
-		return err
+		return none, err
 	}
 	list = slices.DeleteFunc(list, func(n network.Summary) bool { return n.Name != op.Network.Name })
-	if len(list) < 2 {
-		return nil
+	switch len(list) {
+	case 0:
+		return none, fmt.Errorf("network %s is gone as soon as it was made", op.Network.Name)
+	case 1:
+		return observedNetwork(list[0]), nil
 	}
 	used := make(map[string]bool)
 	for _, n := range list {
 		full, err := e.api.NetworkInspect(ctx, n.ID, network.InspectOptions{})
 		if err != nil && !errdefs.IsNotFound(err) {
-			return err
+			return none, err
 		}
 		used[n.ID] = len(full.Containers) > 0
 	}
@@ -122,10 +130,10 @@ func (e *Engine) createNetwork(ctx context.Context, op converge.Operation) error
 			continue
 		}
 		if err := unlessGone(e.api.NetworkRemove(ctx, n.ID)); err != nil {
-			return fmt.Errorf("remove the second network %s: %w", n.ID, err)
+			return none, fmt.Errorf("remove the second network %s: %w", n.ID, err)
 		}
 	}
-	return nil
+	return observedNetwork(list[0]), nil
 }
 
 func (x *execution) connect(ctx context.Context, op converge.Operation) error {
@@ -172,7 +180,7 @@ func (x *execution) create(ctx context.Context, op converge.Operation) error {
 		labels = maps.Clone(labels)
 		labels[converge.LabelImageID] = image.ID
 	}
-	gateway := x.o.Network(converge.DefaultNetwork).Gateway
+	gateway := x.observed().Network(converge.DefaultNetwork).Gateway
 	if gateway == "" && slices.ContainsFunc(op.Container.Ports, func(p converge.Port) bool { return p.HostIP == converge.HostGateway }) {
 		return &fault.Error{Op: string(op.Kind), What: op.Name(), Why: "the Engine has no default network on which to publish a port for containers alone",
 			Remedy: "Name an address of the Docker host in hepta.yaml."}
@@ -256,7 +264,7 @@ func (x *execution) write(ctx context.Context, op converge.Operation) error {
 		if seen.Exists {
 			current = seen.Content
 		}
-		if content, err = f.Render(x.o, current); err != nil {
+		if content, err = f.Render(x.observed(), current); err != nil {
 			return err
 		}
 		if same := seen.Exists && bytes.Equal(content, current) && fs.FileMode(seen.Mode).Perm() == f.Perm() &&
