@@ -104,6 +104,24 @@ func (s *Stack) service(t *testing.T, name string) converge.Container {
 	return s.want.Containers[i]
 }
 
+// The key of the stack's authority lies where no container can read it.
+func TestAuthorityKeyIsShownToNobody(t *testing.T) {
+	for _, yaml := range []string{
+		"forge: hg.example.org\nregistry: registry.example.org\nrunners: [{name: dind}, {name: plain, mode: plain}]\n",
+		"forge: hg.example.org\nregistry: {host: registry.example.org, mirror: true}\nrunners: [{name: socket, mode: socket}, {name: rootless, mode: rootless}]\n",
+	} {
+		s := stackOf(t, yaml)
+		for _, c := range s.want.Containers {
+			if at, shown := s.want.Shows(&c, "ca/ca.key"); shown {
+				t.Errorf("%s shows it as %s", c.Service, at)
+			}
+		}
+		if box := s.service(t, "runner"); !slices.ContainsFunc(box.Mounts, func(m converge.Mount) bool { return m.Source == "runner-ca" && m.ReadOnly }) {
+			t.Errorf("the runners are not given the authority's certificate: %v", box.Mounts)
+		}
+	}
+}
+
 func TestWithoutRunners(t *testing.T) {
 	s := stackOf(t, "forge: hg.example.org\n")
 	if got := s.Services(); !slices.Equal(got, []string{"traefik", "socket-proxy", "heptapod"}) {

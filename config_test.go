@@ -314,7 +314,7 @@ func TestAuthoritiesOfRunners(t *testing.T) {
 	}
 	for _, given := range []bool{false, true} {
 		c := &Config{Forge: Forge{Host: "a.b"}, Registry: &Registry{Port: 5050, Certificate: pair, Key: pair}, Runners: []Runner{{Name: "dind"}}}
-		want := []string(nil)
+		want := []string{"runner-ca/ca.crt"}
 		if given {
 			c.Runner.CA = other.Root()
 			want = []string{"/etc/docker/certs.d/a.b:5050/ca.crt", "runner-ca/ca.crt"}
@@ -339,7 +339,7 @@ func TestAuthoritiesOfRunners(t *testing.T) {
 		}) == given {
 			t.Errorf("runner.ca %t: the plan notes %q", given, notes)
 		}
-		if cfg := s.cfg.runners(); (cfg.CAFile == "runner-ca/ca.crt") != given || cfg.CA != nil {
+		if cfg := s.cfg.runners(); cfg.CAFile != "runner-ca/ca.crt" || cfg.CA != nil {
 			t.Errorf("runner.ca %t: runners trust %s", given, cfg.CAFile)
 		}
 	}

@@ -121,10 +121,7 @@ func (c *Config) runners() runner.Config {
 	switch {
 	case c.elsewhere():
 	case c.tlsMode() == traefik.TLSInternal:
-		r.CAFile = traefik.RootFile
-		if c.bundles() {
-			r.CA, r.CAFile = nil, bundleFile // which trust writes
-		}
+		r.CA, r.CAFile = nil, runnerCAFile // which trust writes
 		r.HostNames = c.forgeHosts()
 	case c.tlsMode() == traefik.TLSOff:
 		r.HostNames = c.forgeHosts()

@@ -15,9 +15,10 @@ import (
 const (
 	// trustDir is where a Docker Engine looks for the authorities of registries.
 	trustDir = "/etc/docker/certs.d"
-	// bundleFile holds the stack's own authority and those of runner.ca. It is
-	// where those alone go when the stack has none of its own.
-	bundleFile = "runner-ca/ca.crt"
+	// runnerCAFile holds the stack's own authority and those of runner.ca. It is
+	// where those alone go when the stack has none of its own. Its directory is
+	// shown to the runners, that of the authority and its key to nobody.
+	runnerCAFile = "runner-ca/ca.crt"
 )
 
 // bundles says whether runners need more than the stack's own authority.
@@ -27,7 +28,7 @@ func (c *Config) bundles() bool {
 
 // trust hands on the stack's own authority, and with it those of runner.ca:
 // to the Engine, that it may push to and pull from the registry, and to the
-// runners where there are several. The proxy's container is the window through
+// runners. The proxy's container is the window through
 // which the Engine's file is seen.
 func (s *Stack) trust() {
 	leaf := s.leaf()
@@ -59,8 +60,8 @@ func (s *Stack) trust() {
 			},
 		})
 	}
-	if bundles && len(s.cfg.Runners) > 0 {
-		add(bundleFile)
+	if len(s.cfg.Runners) > 0 {
+		add(runnerCAFile)
 	}
 	if !engine {
 		return

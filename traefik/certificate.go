@@ -19,7 +19,7 @@ import (
 // those who need it wait for. The key never leaves its file.
 const (
 	RootFile    = "ca/ca.crt" // certificate of the forge's own authority, 0644
-	rootKeyFile = "ca/ca.key" // 0600
+	rootKeyFile = "ca/ca.key" // 0600; no container shows the directory
 
 	CertificateRef converge.Ref = "task:certificate"
 )
@@ -32,6 +32,7 @@ const authorityName = "hepta "
 // or makes the authority and issues; the leaf reaches the proxy as a file.
 type issuer struct {
 	name  string
+	data  string // directory on the Docker host
 	hosts []string
 	now   func() time.Time
 
@@ -40,12 +41,15 @@ type issuer struct {
 }
 
 func newIssuer(cfg Config, now func() time.Time) *issuer {
-	return &issuer{name: authorityName + cfg.Stack, hosts: cfg.hosts(), now: now}
+	return &issuer{name: authorityName + cfg.Stack, data: cfg.Data, hosts: cfg.hosts(), now: now}
 }
 
 // decide asks for a certificate when the one that was seen is not good.
 func (i *issuer) decide(o *converge.Observed) ([]converge.Task, error) {
 	seen, looked := o.Files[leafFile]
+	if outside, scope := pki.Outside(pki.RootOf(seen.Content), i.hosts); len(outside) > 0 {
+		return nil, i.outOfScope(outside, scope)
+	}
 	cause := pki.Due(seen.Content, i.hosts, i.now())
 	if cause == "" && !strings.HasPrefix(pki.IssuerOf(seen.Content), authorityName) {
 		cause = "the certificate is of another authority" // of the mode files, before
@@ -64,6 +68,17 @@ func (i *issuer) decide(o *converge.Observed) ([]converge.Task, error) {
 		Before: []converge.Ref{"file:" + leafFile},
 		Run:    i.run,
 	}}, nil
+}
+
+// outOfScope refuses names that those who have installed the root certificate
+// would not take a certificate for: one leaf is for all names, so that they would
+// refuse the forge's too.
+func (i *issuer) outOfScope(outside, scope []string) error {
+	return &fault.Error{
+		Op: "plan", What: "certificate", Why: fmt.Sprintf("the stack's authority is for %s, and %s is none of that", strings.Join(scope, ", "), strings.Join(outside, ", ")),
+		Remedy: fmt.Sprintf("Take a name of those, or begin with a new root certificate, which everybody who has installed %s has to install again: on the Docker host run `sudo rm %[2]s/%[1]s %[2]s/%[3]s`, then hepta up.",
+			RootFile, i.data, leafFile),
+	}
 }
 
 // run finds a good leaf or issues one. The root goes to its place before
@@ -101,7 +116,7 @@ func (i *issuer) authority(ctx context.Context, host converge.Host, root []byte,
 		return nil, err
 	}
 	if len(key) == 0 {
-		authority, err := pki.New(i.name, now)
+		authority, err := pki.New(i.name, now, i.hosts...)
 		if err != nil {
 			return nil, err
 		}
@@ -114,7 +129,10 @@ func (i *issuer) authority(ctx context.Context, host converge.Host, root []byte,
 		}
 		return authority, writeRoot(ctx, host, authority)
 	}
-	authority, renewed, err := pki.Read(key, root, i.name, now)
+	authority, renewed, err := pki.Read(key, root, i.name, now, i.hosts...)
+	if errors.Is(err, pki.ErrScope) {
+		return nil, i.outOfScope(pki.Outside(root, i.hosts))
+	}
 	if err != nil {
 		return nil, &fault.Error{
 			Op: "read file", What: rootKeyFile, Why: "it is not the key that was written there", Err: err,

@@ -152,7 +152,7 @@ func TestCertificateLifetime(t *testing.T) {
 	}
 
 	l.now = l.now.Add(time.Hour)
-	l.must(true, "expires on 2026-05-30")
+	l.must(true, "expires on 2028-02-29")
 	if bytes.Equal(leaf, l.disk.files[leafFile]) {
 		t.Error("an old certificate stays")
 	}
@@ -252,13 +252,43 @@ func TestDamagedKeyIsNotReplaced(t *testing.T) {
 	l := newLab(t)
 	l.must(true, "no certificate yet")
 	l.disk.files[rootKeyFile] = []byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
-	l.cfg.Hosts = []string{"hg.example.net"}
+	l.cfg.Hosts = []string{"registry.example.org"}
 	_, err := l.up(true)
 	if err == nil || !strings.Contains(fault.Remedy(err), "backup") {
 		t.Fatalf("got %v", err)
 	}
 	if strings.Contains(fault.Describe(err), "AAAA") {
 		t.Error("the key shows")
+	}
+}
+
+// Names that the installed root certificate is not for are refused when they
+// are planned, and had by whoever begins with a new one as the error says.
+func TestCertificateForNamesElsewhere(t *testing.T) {
+	l := newLab(t)
+	l.must(true, "no certificate yet")
+	before := bytes.Clone(l.disk.files[RootFile])
+	l.cfg.Hosts = []string{"hg.example.org", "hg.example.net"}
+	p, err := New(l.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := p.Resources()
+	o := &converge.Observed{Files: map[string]converge.ObservedFile{leafFile: {Exists: true, Content: l.disk.files[leafFile]}}}
+	_, err = converge.Up(&s, o)
+	if text := fault.Describe(err); err == nil || !strings.Contains(text, "the stack's authority is for example.org, and hg.example.net is none of that") ||
+		!strings.Contains(text, "`sudo rm /srv/hepta/ca/ca.crt /srv/hepta/traefik/dynamic/leaf.pem`") {
+		t.Fatalf("got %s", text)
+	}
+	// Where the leaf cannot be seen the task finds the same out.
+	if _, err := l.up(false); err == nil || fault.Remedy(err) == "" || !bytes.Equal(before, l.disk.files[RootFile]) {
+		t.Errorf("unseen: %v", err)
+	}
+	delete(l.disk.files, RootFile)
+	delete(l.disk.files, leafFile)
+	l.must(true, "no certificate yet")
+	if bytes.Equal(before, l.disk.files[RootFile]) {
+		t.Error("the root is the one of before")
 	}
 }
 

@@ -32,8 +32,8 @@ type execution struct {
 
 	mu       sync.Mutex
 	o        *converge.Observed // never changed, but replaced: see sees
-	ids      map[string]string // container id by the name or id that the plan calls it
-	services map[string]string // id of the container that serves, by service
+	ids      map[string]string  // container id by the name or id that the plan calls it
+	services map[string]string  // id of the container that serves, by service
 	begun    map[int]bool
 	done     map[int]bool
 	errs     []error

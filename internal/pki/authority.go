@@ -19,11 +19,11 @@ import (
 )
 
 // The lifetimes of what is issued, and how long before its end a leaf is
-// issued anew.
+// issued anew. Apple's systems take no leaf that lasts longer than 825 days.
 const (
 	RootLife  = 10 * 365 * 24 * time.Hour
-	LeafLife  = 90 * 24 * time.Hour
-	LeafRenew = 30 * 24 * time.Hour
+	LeafLife  = 730 * 24 * time.Hour
+	LeafRenew = 180 * 24 * time.Hour
 
 	// clockSlack is how far the clocks of those who verify may be behind.
 	clockSlack = time.Hour
@@ -36,20 +36,22 @@ type Authority struct {
 	cert *x509.Certificate
 }
 
-// New makes an authority with a fresh key.
-func New(name string, now time.Time) (*Authority, error) {
+// New makes an authority with a fresh key. With hosts nobody takes a leaf of it
+// for anything but those and their neighbours: see scopeOf.
+func New(name string, now time.Time, hosts ...string) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make authority key: %w", err)
 	}
-	return certify(key, name, now)
+	return certify(key, name, now, hosts)
 }
 
 // Read takes up an authority from its PEM key and root certificate. A root
 // that is missing, is damaged, belongs to another key or ends before a leaf
 // issued now would is made anew from the same key, and renewed is true. A damaged key is
-// an error: replacing it would silently break everyone who trusts the root.
-func Read(key, root []byte, name string, now time.Time) (a *Authority, renewed bool, err error) {
+// an error: replacing it would silently break everyone who trusts the root. So is
+// ErrScope, a root that is not for all of hosts.
+func Read(key, root []byte, name string, now time.Time, hosts ...string) (a *Authority, renewed bool, err error) {
 	private, err := readKey(key)
 	if err != nil {
 		return nil, false, fmt.Errorf("read authority key: %w", err)
@@ -57,13 +59,13 @@ func Read(key, root []byte, name string, now time.Time) (a *Authority, renewed b
 	cert, err := firstCertificate(root)
 	if err == nil && private.PublicKey.Equal(cert.PublicKey) && cert.IsCA &&
 		!cert.NotBefore.After(now) && cert.NotAfter.After(now.Add(LeafLife)) {
-		return &Authority{key: private, cert: cert}, false, nil
+		return &Authority{key: private, cert: cert}, false, within(cert, hosts)
 	}
-	a, err = certify(private, name, now)
+	a, err = certify(private, name, now, hosts)
 	return a, true, err
 }
 
-func certify(key *ecdsa.PrivateKey, name string, now time.Time) (*Authority, error) {
+func certify(key *ecdsa.PrivateKey, name string, now time.Time, hosts []string) (*Authority, error) {
 	serial, err := newSerial()
 	if err != nil {
 		return nil, err
@@ -77,6 +79,9 @@ func certify(key *ecdsa.PrivateKey, name string, now time.Time) (*Authority, err
 		BasicConstraintsValid: true,
 		IsCA:                  true,
 		MaxPathLenZero:        true,
+	}
+	if len(hosts) > 0 {
+		constrain(template, hosts)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

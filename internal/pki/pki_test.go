@@ -90,8 +90,8 @@ func TestDue(t *testing.T) {
 		{"fresh", bundle, hosts, now, ""},
 		{"another order, twice", bundle, []string{hosts[2], hosts[1], hosts[0], hosts[1]}, now, ""},
 		{"last day", bundle, hosts, now.Add(LeafLife - LeafRenew), ""},
-		{"expiring", bundle, hosts, now.Add(LeafLife - LeafRenew + time.Second), "the certificate expires on 2026-05-30"},
-		{"expired", bundle, hosts, now.Add(LeafLife), "the certificate expired on 2026-05-30"},
+		{"expiring", bundle, hosts, now.Add(LeafLife - LeafRenew + time.Second), "the certificate expires on 2028-02-29"},
+		{"expired", bundle, hosts, now.Add(LeafLife), "the certificate expired on 2028-02-29"},
 		{"clock behind", bundle, hosts, now.Add(-2 * time.Hour), "the certificate is not valid before 2026-03-01"},
 		{"absent", nil, hosts, now, "no certificate yet"},
 		{"damaged", bundle[:200], hosts, now, "the certificate is damaged"},
@@ -178,7 +178,7 @@ func TestCheck(t *testing.T) {
 		{"good", bundle, bundle, hosts, now, nil, ""},
 		{"another key", bundle, other, hosts, now, ErrMismatch, ""},
 		{"no key", bundle, nil, hosts, now, ErrMismatch, ""},
-		{"expired", bundle, bundle, hosts, now.Add(LeafLife + time.Second), ErrExpired, "valid from 2026-03-01 to 2026-05-30"},
+		{"expired", bundle, bundle, hosts, now.Add(LeafLife + time.Second), ErrExpired, "valid from 2026-03-01 to 2028-02-29"},
 		{"host not covered", bundle, bundle, []string{"a.example.org", hosts[0]}, now, ErrHost, "host: a.example.org; it names 192.0.2.7 hg.example.org"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
