@@ -9,6 +9,7 @@ import (
 
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/pki"
+	"github.com/heptaup/hepta/runner"
 	"github.com/heptaup/hepta/traefik"
 )
 
@@ -62,6 +63,13 @@ func (s *Stack) trust() {
 	}
 	if len(s.cfg.Runners) > 0 {
 		add(runnerCAFile)
+		// Jobs are given the file by its path: were it not there when they begin,
+		// the Engine would make a directory of that name.
+		for i := range s.want.Files {
+			if f := &s.want.Files[i]; f.Path == runner.FileConfig {
+				f.After = append(slices.Clone(f.After), converge.Ref("file:"+runnerCAFile))
+			}
+		}
 	}
 	if !engine {
 		return

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -201,6 +202,9 @@ func (cfg Config) parties(x Runner, g ground) []party {
 // visit tells what a party could not reach.
 func (r *Runners) visit(ctx context.Context, host Host, p party) error {
 	found, err := r.answers(ctx, host, p)
+	if err != nil && strings.Contains(err.Error(), "bind source path does not exist") {
+		return &fault.Error{Op: "see what jobs reach of", What: "runner " + p.runner, Why: "what they are given of the data directory is not there", Remedy: "Run: hepta up", Err: err}
+	}
 	if err != nil {
 		return fmt.Errorf("see what jobs of runner %s reach: %w", p.runner, err)
 	}
@@ -225,7 +229,7 @@ func (r *Runners) answers(ctx context.Context, host Host, p party) ([]string, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachTime)
 	defer cancel()
-	out, err := host.Run(ctx, converge.OneOff{Container: p.box, Files: map[string]string{reachFile: p.config()}})
+	out, err := host.Run(ctx, converge.OneOff{Container: strict(p.box, r.cfg.Data), Files: map[string]string{reachFile: p.config()}})
 	if err != nil {
 		return nil, err
 	}
@@ -235,6 +239,18 @@ func (r *Runners) answers(ctx context.Context, host Host, p party) ([]string, er
 	}
 	l.at = time.Now()
 	return l.found, nil
+}
+
+// strict is a container whose mounts have to be there: of a file that is not,
+// the Engine would make a directory, which is in the way for good.
+func strict(box converge.Container, data string) converge.Container {
+	box.Mounts = slices.Clone(box.Mounts)
+	for i, m := range box.Mounts {
+		if m.Kind == converge.Data {
+			box.Mounts[i].Kind, box.Mounts[i].Source = converge.HostPath, path.Join(data, m.Source)
+		}
+	}
+	return box
 }
 
 // nobody is a token that no runner has. It is as long as what logs show of one.

@@ -98,6 +98,10 @@ func TestReach(t *testing.T) {
 		}
 		for _, call := range calls {
 			_, ca, own := strings.Cut(call, "@")
+			// Of a file that is not there the Engine would make a directory.
+			if slices.ContainsFunc(box.Mounts, func(x converge.Mount) bool { return x.Kind == converge.Data }) {
+				t.Errorf("container %s makes what it mounts: %v", box.Name, box.Mounts)
+			}
 			if own && !slices.ContainsFunc(box.Mounts, func(x converge.Mount) bool { return x.Target == ca }) {
 				t.Errorf("container %s does not have %s: %v", box.Name, ca, box.Mounts)
 			}
