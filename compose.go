@@ -26,6 +26,7 @@ func (s *Stack) compose(opts []Option) error {
 	if err != nil {
 		return err
 	}
+	s.proxy = proxy
 	if described.Labels, err = s.publish(front, described); err != nil {
 		return err
 	}

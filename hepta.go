@@ -48,6 +48,7 @@ type Stack struct {
 	opts  wiring.Options
 	want  converge.Stack
 	forge *heptapod.Forge
+	proxy *traefik.Proxy // nil where the forge is elsewhere
 
 	dial sync.Mutex
 	own  client.APIClient // made here, closed here
@@ -145,6 +146,9 @@ func (s *Stack) Plan(ctx context.Context) (*Plan, error) {
 		return nil, fmt.Errorf("plan stack %s: %w", s.cfg.Stack, err)
 	}
 	plan.Notes = append(plan.Notes, s.tokenNotes(ctx, o, plan)...)
+	if plan.Empty() {
+		plan.Notes = append(plan.Notes, s.certificateNotes(o)...)
+	}
 	if !plan.Empty() {
 		if err := s.fits(ctx); err != nil {
 			return plan, fmt.Errorf("plan stack %s: %w", s.cfg.Stack, err)
@@ -172,7 +176,8 @@ type UpOptions struct {
 // Up makes the host look like the configuration, waits until everything
 // serves, and returns what it did, also when it came not to its end. When
 // nothing is to be done it only looks. Of several at once one works and the
-// others wait for it.
+// others wait for it. A host that the proxy has no certificate for, though an
+// ACME server was to give one, is an error after all the work.
 func (s *Stack) Up(ctx context.Context, o UpOptions) (*Plan, error) {
 	e, err := s.engine(ctx)
 	if err != nil {
@@ -180,6 +185,9 @@ func (s *Stack) Up(ctx context.Context, o UpOptions) (*Plan, error) {
 	}
 	plan, err := e.Up(ctx, &s.want, engine.UpOptions{Command: o.Command, Check: s.fits})
 	if err != nil {
+		return plan, fmt.Errorf("bring up stack %s: %w", s.cfg.Stack, err)
+	}
+	if err := s.certified(ctx, e); err != nil {
 		return plan, fmt.Errorf("bring up stack %s: %w", s.cfg.Stack, err)
 	}
 	return plan, nil

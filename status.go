@@ -23,6 +23,8 @@ type Status struct {
 	Notes   []string `json:"notes,omitempty"`
 	// Refused is why Up refuses what is described, and what to do about it.
 	Refused string `json:"refused,omitempty"`
+	// Certificates are those that the proxy has, and hosts without one.
+	Certificates []Certificate `json:"certificates,omitempty"`
 }
 
 // ServiceStatus is how one service does.
@@ -79,7 +81,7 @@ func (s *Stack) statusOf(o *converge.Observed) (*Status, *Plan) {
 }
 
 func (s *Stack) status(o *converge.Observed, plan *Plan) *Status {
-	st := &Status{Stack: s.cfg.Stack, Changes: len(plan.Operations), Notes: plan.Notes}
+	st := &Status{Stack: s.cfg.Stack, Changes: len(plan.Operations), Notes: plan.Notes, Certificates: s.certificates(o)}
 	for _, c := range s.want.Containers {
 		x := ServiceStatus{Name: c.Service, Container: c.Name, State: "absent", Image: c.Image, URLs: s.urls(c.Service)}
 		if seen := serving(o, s.cfg.Stack, c); seen != nil {

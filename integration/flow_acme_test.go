@@ -10,8 +10,10 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/heptaup/hepta"
+	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/traefik"
 )
 
@@ -122,10 +125,10 @@ func TestCertificatesFromAnACMEServer(t *testing.T) {
 			})
 			s.explain(t, stack)
 			up(t, stack)
-			eventually(t, time.Minute, "the proxy serves a certificate for "+c.host, func() bool {
-				issuer, err := s.issuer(t.Context(), c.host)
-				return err == nil && strings.HasPrefix(issuer, "Pebble")
-			})
+			// up ends when it is served.
+			if issuer, err := s.issuer(t.Context(), c.host); err != nil || !strings.HasPrefix(issuer, "Pebble") {
+				t.Errorf("the proxy serves a certificate of %q for %s: %v", issuer, c.host, err)
+			}
 			kept := s.stat(t, "/srv/acme", "traefik/acme/acme.json")
 			if kept.mode != "0600" {
 				t.Errorf("acme.json has mode %s", kept.mode)
@@ -139,6 +142,39 @@ func TestCertificatesFromAnACMEServer(t *testing.T) {
 			w.stack(t, stack)
 		})
 	}
+	t.Run("none", func(t *testing.T) {
+		// The server's own certificate is not known to the proxy any more.
+		other, _ := selfSigned(t, net.ParseIP("192.0.2.1"))
+		stack := s.stack(t, acmeYAML, func(cfg *hepta.Config) {
+			cfg.TLS = hepta.TLS{Mode: "acme", Email: "admin@acme.test", Server: directory, CA: other}
+			cfg.Traefik.Dashboard = &hepta.Dashboard{Host: "late.acme.test", Users: []string{htpasswd}}
+		})
+		_, err := stack.Up(t.Context(), hepta.UpOptions{})
+		text := fault.Describe(err)
+		for _, want := range []string{"get certificate of late.acme.test: the proxy serves one of its own", "certificate signed by unknown authority", "docker restart acme-traefik, then hepta up"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("up does not say %q:\n%s", want, text)
+			}
+		}
+		if issuer, err := s.issuer(t.Context(), "hg.acme.test"); err != nil || !strings.HasPrefix(issuer, "Pebble") {
+			t.Errorf("the certificate of before is gone: %q, %v", issuer, err)
+		}
+		p := plan(t, stack)
+		if !p.Empty() || !slices.ContainsFunc(p.Notes, func(n string) bool { return strings.HasPrefix(n, "certificate of late.acme.test: there is none") }) {
+			t.Errorf("the plan has notes %q and\n%s", p.Notes, p)
+		}
+		status, err := stack.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ends []string
+		for _, c := range status.Certificates {
+			ends = append(ends, fmt.Sprint(c.Hosts, c.Issuer != "", c.Ends.After(time.Now())))
+		}
+		if want := []string{"[hg.acme.test] true true", "[late.acme.test] false false"}; !slices.Equal(ends, want) {
+			t.Errorf("status tells of the certificates %q, want %q", ends, want)
+		}
+	})
 	w.check(t, "/srv/acme")
 }
 

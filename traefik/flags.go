@@ -54,6 +54,9 @@ func Flags(cfg Config) []string {
 		"--accesslog=true",
 		"--accesslog.fields.names.requestpath=drop",
 	)
+	if v := parseVersion(cfg.Image); v.major == 3 && !v.before(3, 1, 0) {
+		flags = append(flags, "--log.nocolor=true")
+	}
 	if cfg.Dashboard.Host != "" {
 		flags = append(flags, "--api=true", "--api.dashboard=true")
 	}

@@ -73,6 +73,9 @@ func statusTable(s *hepta.Status, now time.Time) render.Rows {
 			rows.Below = append(rows.Below, fmt.Sprintf("%s: %s", x.Name, d))
 		}
 	}
+	for _, c := range s.Certificates {
+		rows.Below = append(rows.Below, c.String())
+	}
 	rows.Below = append(rows.Below, s.Notes...)
 	if s.Refused != "" {
 		rows.Below = append(rows.Below, "'hepta up' refuses what is described:")

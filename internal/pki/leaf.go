@@ -52,6 +52,9 @@ func RootOf(bundle []byte) []byte {
 	return encodeCertificate(cert.Certificate[len(cert.Certificate)-1])
 }
 
+// Leaf is the first certificate of a PEM text, the one that is for hosts.
+func Leaf(bundle []byte) (*x509.Certificate, error) { return firstCertificate(bundle) }
+
 // IssuerOf is the name of the authority that issued the leaf of a bundle; ""
 // when there is no leaf.
 func IssuerOf(bundle []byte) string {
