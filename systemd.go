@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/heptaup/hepta/internal/systemd"
 )
 
 // Systemd describes two units of systemd, a service and its timer, that keep a
@@ -38,33 +40,21 @@ func (d Systemd) Units() (service, timer SystemdUnit) {
 	}
 	command = append(command, "--progress", "plain", "up")
 	for i, word := range command {
-		command[i] = unitWord(word)
+		command[i] = systemd.Argument(word)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Written by hepta systemd; 'systemctl edit %s.service' is for settings of your own.\n", name)
-	fmt.Fprintf(&b, "[Unit]\nDescription=Keep the stack %s as %s describes it\n", d.Stack, unitText(filepath.Base(d.File)))
+	fmt.Fprintf(&b, "[Unit]\nDescription=Keep the stack %s as %s describes it\n", d.Stack, systemd.Text(filepath.Base(d.File)))
 	b.WriteString("Wants=network-online.target\nAfter=network-online.target docker.service\n\n[Service]\nType=oneshot\n")
 	// Named in any case: without it there is no HOME, and no docker context in it.
-	fmt.Fprintf(&b, "User=%s\n", unitText(cmp.Or(d.User, "root")))
+	fmt.Fprintf(&b, "User=%s\n", systemd.Text(cmp.Or(d.User, "root")))
 	for _, e := range d.Env {
-		fmt.Fprintf(&b, "Environment=%s\n", unitWord(e))
+		fmt.Fprintf(&b, "Environment=%s\n", systemd.Word(e))
 	}
-	fmt.Fprintf(&b, "WorkingDirectory=%s\nExecStart=%s\n", unitText(filepath.Dir(d.File)), strings.Join(command, " "))
+	fmt.Fprintf(&b, "WorkingDirectory=%s\nExecStart=%s\n", systemd.Text(filepath.Dir(d.File)), strings.Join(command, " "))
 	b.WriteString("# A forge that migrates takes its time; what is begun is seen through.\nTimeoutStartSec=infinity\nTimeoutStopSec=5min\n")
 	service = SystemdUnit{name + ".service", b.String()}
 	timer = SystemdUnit{name + ".timer", fmt.Sprintf("# Written by hepta systemd.\n[Unit]\nDescription=Keep the stack %s as it is described\n\n"+
-		"[Timer]\nOnCalendar=%s\nRandomizedDelaySec=30min\nPersistent=true\n\n[Install]\nWantedBy=timers.target\n", d.Stack, unitText(d.When))}
+		"[Timer]\nOnCalendar=%s\nRandomizedDelaySec=30min\nPersistent=true\n\n[Install]\nWantedBy=timers.target\n", d.Stack, systemd.Text(d.When))}
 	return service, timer
-}
-
-// unitText is text as a unit's setting takes it, where % begins a specifier.
-func unitText(text string) string { return strings.ReplaceAll(text, "%", "%%") }
-
-// unitWord is one word of a command line, or of a list, of a unit.
-func unitWord(word string) string {
-	word = strings.NewReplacer("%", "%%", "$", "$$", `\`, `\\`, `"`, `\"`).Replace(word)
-	if strings.ContainsAny(word, " \t\"'\\;") {
-		return `"` + word + `"`
-	}
-	return word
 }

@@ -7,15 +7,23 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/heptaup/hepta"
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/pattern"
 )
 
 const systemdDir = "/etc/systemd/system"
+
+// What systemd.time(7) and systemd.exec(5) take, not looked at further.
+var (
+	calendarTime = pattern.New(`^[A-Za-z0-9*:/.,~_+ -]{1,200}$`)
+	userName     = pattern.New(`^[a-zA-Z_0-9][a-zA-Z0-9_.-]{0,30}$`)
+)
 
 func systemdCommand(t terminal) *cli.Command {
 	return &cli.Command{
@@ -46,7 +54,7 @@ func systemdCommand(t terminal) *cli.Command {
 				return installUnits(c, t, service, timer)
 			}
 			for _, u := range []hepta.SystemdUnit{service, timer} {
-				fmt.Fprintf(t.out, "## %s\n%s\n", filepath.Join(c.String("dir"), u.Name), u.Content)
+				fmt.Fprintf(t.out, "## %s\n%s\n", u.Name, u.Content)
 			}
 			return nil
 		}),
@@ -56,9 +64,9 @@ func systemdCommand(t terminal) *cli.Command {
 // systemdOf reads the configuration, so that no timer runs into a broken one.
 func systemdOf(c *cli.Context, t terminal) (hepta.Systemd, error) {
 	var d hepta.Systemd
-	for _, name := range []string{"when", "user"} {
-		if strings.ContainsAny(c.String(name), "\r\n") {
-			return d, usage{fmt.Errorf("--%s takes one line", name)}
+	for name, form := range map[string]func() *regexp.Regexp{"when": calendarTime, "user": userName} {
+		if value := c.String(name); value != "" && !form().MatchString(value) {
+			return d, usage{fmt.Errorf("--%s: %.100q is none: write it as in %s", name, value, map[string]string{"when": "daily, or Mon *-*-* 03:00", "user": "admin"}[name])}
 		}
 	}
 	s, err := open(c, t)
