@@ -55,6 +55,7 @@ var changes = []change{{
 		"create container lab-traefik: command with --api=true --api.dashboard=true; network lab changed " +
 			"hg.lab.test,lab-traefik,registry.lab.test → hg.lab.test,lab-traefik,monitor.lab.test,registry.lab.test",
 		"write file /etc/docker/certs.d/registry.lab.test/ca.crt: follows certificate",
+		"write file runner-ca/ca.crt: follows certificate",
 		"write file traefik/dynamic/hepta.yaml: content changed (+15 −0 lines)",
 		"write file traefik/dynamic/leaf.pem: follows certificate",
 		"write file traefik/dynamic/users.htpasswd: not there",
