@@ -298,7 +298,7 @@ func TestStatusOfWhatIsRefused(t *testing.T) {
 			Labels: map[string]string{converge.LabelStack: "hepta", converge.LabelService: heptapod.Service, converge.LabelSpec: forge.Spec()}}},
 		Files: map[string]converge.ObservedFile{"heptapod/data/gitlab-rails/VERSION": {Exists: true, Content: []byte("17.8.1\n")}},
 	})
-	if !strings.Contains(st.Refused, "GitLab 17.8.1 or newer") || len(st.Services) != 3 || !st.Services[1].OK() {
+	if !strings.Contains(st.Refused, "GitLab 17.8.1 or newer") || len(st.Services) != 4 || !st.Services[2].OK() {
 		t.Errorf("%+v", st)
 	}
 }

@@ -148,7 +148,10 @@ func TestImageIsKept(t *testing.T) {
 				t.Errorf("kept %q", got)
 			}
 			rb, err := GitlabRB(Config{Host: "hg.example.org", Image: c.want})
-			if err != nil || string(r.File(FileGitlabRB).Content) != rb {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := r.File(FileGitlabRB).Render(c.seen, nil); err != nil || string(got) != rb {
 				t.Errorf("gitlab.rb is for another release: %v", err)
 			}
 		})
