@@ -30,7 +30,7 @@ func (s *Stack) compose(opts []Option) error {
 	if described.Labels, err = s.publish(front, described); err != nil {
 		return err
 	}
-	if s.forge, err = heptapod.New(described, append(slices.Clone(opts), wiring.WithDial(s.docker))...); err != nil {
+	if s.forge, err = heptapod.New(described, append(slices.Clone(opts), WithHost(s.opts.Host), wiring.WithDial(s.docker))...); err != nil {
 		return err
 	}
 	forge, err := s.forge.Resources()
@@ -54,7 +54,7 @@ func (s *Stack) compose(opts []Option) error {
 
 // composeAlone is a stack of runners for a forge elsewhere.
 func (s *Stack) composeAlone(opts []Option) (err error) {
-	if s.forge, err = heptapod.New(s.cfg.forge(), append(slices.Clone(opts), wiring.WithDial(s.docker))...); err != nil {
+	if s.forge, err = heptapod.New(s.cfg.forge(), append(slices.Clone(opts), WithHost(s.opts.Host), wiring.WithDial(s.docker))...); err != nil {
 		return err
 	}
 	runners, err := s.runners(s.api)

@@ -115,7 +115,7 @@ func (s *Stack) engine(ctx context.Context) (*engine.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return engine.New(docker, s.opts.Log, s.opts.Progress), nil
+	return engine.New(docker, s.opts.Log, s.opts.Progress).Reached(s.opts.Host), nil
 }
 
 // fits asks the Engine whether the proxy's image can work with it.

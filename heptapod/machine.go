@@ -39,7 +39,7 @@ func (f *Forge) engine(ctx context.Context) (*engine.Engine, error) {
 		if err != nil {
 			return nil, err
 		}
-		return engine.New(c, f.opts.Log, f.opts.Progress), nil
+		return engine.New(c, f.opts.Log, f.opts.Progress).Reached(f.opts.Host), nil
 	}
 	if f.docker == nil {
 		f.docker = f.opts.Docker
@@ -51,7 +51,7 @@ func (f *Forge) engine(ctx context.Context) (*engine.Engine, error) {
 		}
 		f.docker, f.dialled = c, true
 	}
-	return engine.New(f.docker, f.opts.Log, f.opts.Progress), nil
+	return engine.New(f.docker, f.opts.Log, f.opts.Progress).Reached(f.opts.Host), nil
 }
 
 // Close ends the connection to the Engine, where the Forge made it itself.

@@ -96,7 +96,7 @@ func (r *Runners) on(ctx context.Context, verb string, f func(*engine.Engine, co
 	}
 	s := r.Resources()
 	s.Decide = append(s.Decide, r.refuseCompany)
-	plan, err := f(engine.New(api, r.opts.Log, r.opts.Progress), ctx, &s)
+	plan, err := f(engine.New(api, r.opts.Log, r.opts.Progress).Reached(r.opts.Host), ctx, &s)
 	if err != nil {
 		return plan, fmt.Errorf("%s runners of stack %s: %w", verb, r.cfg.Stack, err)
 	}

@@ -103,7 +103,7 @@ func (p *Proxy) on(ctx context.Context, verb string, f func(client.APIClient, *c
 }
 
 func (p *Proxy) engine(docker client.APIClient) *engine.Engine {
-	return engine.New(docker, p.opts.Log, p.opts.Progress)
+	return engine.New(docker, p.opts.Log, p.opts.Progress).Reached(p.opts.Host)
 }
 
 // fits asks the Engine whether the image can work with it.

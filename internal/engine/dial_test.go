@@ -44,7 +44,7 @@ func playSSH(socket string) {
 		fmt.Fprintln(os.Stderr, "Warning: something\nadmin@vm-1: Permission denied (publickey).")
 		os.Exit(255)
 	}
-	if got := strings.Join(os.Args[1:], " "); !strings.HasSuffix(got, "-T -l admin -p 2222 -- vm-1 docker system dial-stdio") {
+	if got := strings.Join(os.Args[1:], " "); !strings.HasSuffix(got, "-T -l admin -p 2222 -- vm-1 docker system dial-stdio") || !strings.Contains(got, "-o ServerAliveInterval=15 -o ServerAliveCountMax=4 ") {
 		fmt.Fprintln(os.Stderr, "unexpected arguments: "+got)
 		os.Exit(1)
 	}

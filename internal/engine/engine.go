@@ -16,6 +16,7 @@ type Engine struct {
 	api  API
 	log  *slog.Logger
 	sink progress.Sink
+	cli  []string // options with which the docker program reaches the same Engine
 }
 
 // New wraps a client. A nil logger is silent, a nil sink drops all progress.

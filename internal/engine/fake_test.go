@@ -41,6 +41,7 @@ type fake struct {
 	states   []container.State // what inspects give, one after the other
 	pulls    []string          // what pulls give, one after the other
 	logs     string
+	labels   map[string]string // of a container that is inspected
 }
 
 func newFake() *fake {
@@ -118,7 +119,7 @@ func (f *fake) ContainerInspect(ctx context.Context, id string) (container.Inspe
 	if len(f.states) > 0 {
 		state, f.states = f.states[0], f.states[1:]
 	}
-	return container.InspectResponse{ContainerJSONBase: &container.ContainerJSONBase{ID: id, State: &state}, Config: &container.Config{}}, nil
+	return container.InspectResponse{ContainerJSONBase: &container.ContainerJSONBase{ID: id, State: &state}, Config: &container.Config{Labels: f.labels}}, nil
 }
 
 func (f *fake) ContainerCreate(ctx context.Context, config *container.Config, host *container.HostConfig, net *network.NetworkingConfig, _ *ocispec.Platform, name string) (container.CreateResponse, error) {

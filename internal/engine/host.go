@@ -41,6 +41,9 @@ func (h host) WriteFile(ctx context.Context, path string, content []byte, mode f
 
 func (h host) Exec(ctx context.Context, service string, cmd []string, stdin []byte) (converge.ExecResult, error) {
 	name, err := h.find(service)
+	if err == nil {
+		err = h.l.held(ctx)
+	}
 	if err != nil {
 		return converge.ExecResult{}, err
 	}
@@ -48,6 +51,9 @@ func (h host) Exec(ctx context.Context, service string, cmd []string, stdin []by
 }
 
 func (h host) Run(ctx context.Context, o converge.OneOff) ([]byte, error) {
+	if err := h.l.held(ctx); err != nil {
+		return nil, err
+	}
 	return h.l.e.runOnce(ctx, h.l.s, o)
 }
 

@@ -43,6 +43,8 @@ const (
 	// staleLock is how long a lock may stay created without being started
 	// before those who wait take its owner for dead. It is more than the lease.
 	staleLock = 5 * time.Second
+	// tellAgain is how often who waits is told for whom.
+	tellAgain = time.Minute
 	// lockPoll is the slow look beside the Engine's events.
 	lockPoll = time.Second
 	// cleanup bounds what is done after the work itself has ended.
@@ -129,10 +131,10 @@ func (e *Engine) take(ctx context.Context, s *converge.Stack, opts LockOptions, 
 	}
 	var wait lockWait
 	for {
-		until := time.Now().Add(lease)
+		began := time.Now()
 		made, err := e.api.ContainerCreate(ctx, config, host, nil, nil, lockName(s))
 		if err == nil {
-			return &Lock{e: e, s: s, id: made.ID, until: until, lost: make(chan struct{})}, nil
+			return &Lock{e: e, s: s, id: made.ID, until: leaseFrom(began, time.Now()), lost: make(chan struct{})}, nil
 		}
 		if !errdefs.IsConflict(err) {
 			return nil, fmt.Errorf("create lock %s: %w", lockName(s), err)
@@ -200,6 +202,7 @@ func (l *Lock) start(ctx context.Context) error {
 		defer close(l.lost)
 		_, _ = io.Copy(io.Discard, conn.Reader)
 	}()
+	go l.watch()
 	return nil
 }
 
@@ -276,19 +279,10 @@ func (l *Lock) loss() error {
 	return cmp.Or(l.failed, ErrLockLost)
 }
 
-// held returns when the lock is sure to be ours: within the lease at once, else
-// when its container runs.
-func (l *Lock) held(ctx context.Context) error {
-	if time.Now().Before(l.until) {
-		return nil
-	}
-	return l.hands(ctx)
-}
-
 // lockWait is what one who waits remembers of the lock that is in the way.
 type lockWait struct {
 	id      string
-	told    bool
+	told    time.Time // when it was told last for whom one waits
 	created time.Time // when it was first seen created and not started
 }
 
@@ -309,7 +303,7 @@ func (e *Engine) awaitLock(ctx context.Context, s *converge.Stack, w *lockWait) 
 	labels := holder.Config.Labels
 	if labels[converge.LabelOwner] == "" || labels[converge.LabelStack] != s.Name {
 		return &fault.Error{Op: "lock stack", What: s.Name, Why: fmt.Sprintf("the name %s belongs to a container that is no lock (%s)", lockName(s), holder.Config.Image),
-			Remedy: fmt.Sprintf("Rename or remove that container: docker rename %s other-%s", lockName(s), lockName(s))}
+			Remedy: "Rename or remove that container: " + e.docker("rename", lockName(s), "other-"+lockName(s))}
 	}
 	if holder.ID != w.id {
 		*w = lockWait{id: holder.ID}
@@ -324,29 +318,18 @@ func (e *Engine) awaitLock(ctx context.Context, s *converge.Stack, w *lockWait) 
 			return nil
 		}
 	}
-	if is := holder.State.Status; !w.told && (is == container.StateCreated || is == container.StateRunning || is == container.StatePaused) {
-		w.told = true
-		e.sink.Send(progress.Event{State: progress.Info, Kind: "lock", Resource: "lock " + lockName(s), Text: "waiting for " + holderText(labels)})
+	if is := holder.State.Status; time.Since(w.told) >= tellAgain && (is == container.StateCreated || is == container.StateRunning || is == container.StatePaused) {
+		w.told = time.Now()
+		e.sink.Send(progress.Event{State: progress.Info, Kind: "lock", Resource: "lock " + lockName(s),
+			Text: "waiting for " + holderText(labels, w.told) + ". " + e.breakLock(holder.ID)})
 	}
 	timer := time.NewTimer(lockPoll)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return fmt.Errorf("wait for %s: %w", holderText(labels), context.Cause(ctx))
+		return &fault.Error{Op: "wait for", What: holderText(labels, time.Now()), Err: context.Cause(ctx), Remedy: e.breakLock(holder.ID)}
 	case <-gone:
 	case <-timer.C:
 	}
 	return nil
-}
-
-// holderText says who has a lock: alice@host (pid 12, up, since 12:03).
-func holderText(labels map[string]string) string {
-	text := strings.TrimSuffix(labels[converge.LabelOwner], ")")
-	if c := labels[converge.LabelCommand]; c != "" {
-		text += ", " + c
-	}
-	if since, err := time.Parse(time.RFC3339, labels[converge.LabelSince]); err == nil {
-		text += ", since " + since.Local().Format("15:04")
-	}
-	return text + ")"
 }

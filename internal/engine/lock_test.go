@@ -43,7 +43,7 @@ func TestEngineTwoAtOnce(t *testing.T) {
 	if worked != 1 {
 		t.Errorf("%d of them worked, want 1", worked)
 	}
-	if !st.rec.saw("waiting for ") || !st.rec.saw(fmt.Sprintf("(pid %d, up, since ", os.Getpid())) {
+	if !st.rec.saw("waiting for ") || !st.rec.saw(fmt.Sprintf("(pid %d, up, for ", os.Getpid())) {
 		t.Error("nobody was told for whom they wait")
 	}
 	st.mustBeServing(t)
@@ -136,7 +136,7 @@ func TestEngineLock(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if _, err := st.Lock(ctx, st.stack, LockOptions{}); err == nil || !strings.Contains(err.Error(), ", backup, since ") {
+	if _, err := st.Lock(ctx, st.stack, LockOptions{}); err == nil || !strings.Contains(err.Error(), ", backup, for ") {
 		t.Errorf("a second lock: %v", err)
 	}
 
@@ -220,7 +220,7 @@ func TestEngineLockOfTheDead(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Release()
-	if !st.rec.saw("waiting for bob@elsewhere (pid 1)") {
+	if !st.rec.saw("waiting for bob@elsewhere (pid 1). ") {
 		t.Error("nobody was told for whom they wait")
 	}
 	st.mustBeUnlocked(t)

@@ -16,6 +16,14 @@ import (
 	"github.com/heptaup/hepta/internal/fault"
 )
 
+// A connection over which nothing goes for long, as that of a lock, is kept in
+// the memory of the routers on its way by a sign of life, and ends when so many
+// were not answered.
+const (
+	aliveEvery  = 15 * time.Second
+	aliveMissed = 4
+)
+
 // sshDialer makes connections to the Engine of another machine: each is an
 // ssh process that runs `docker system dial-stdio` there.
 func sshDialer(u *url.URL) (func(context.Context, string, string) (net.Conn, error), error) {
@@ -28,7 +36,8 @@ func sshDialer(u *url.URL) (func(context.Context, string, string) (net.Conn, err
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, bad("it has more than user, host, port and socket")
 	}
-	args := []string{"-o", "ConnectTimeout=30", "-T"}
+	args := []string{"-o", "ConnectTimeout=30", "-o", fmt.Sprintf("ServerAliveInterval=%.0f", aliveEvery.Seconds()),
+		"-o", fmt.Sprintf("ServerAliveCountMax=%d", aliveMissed), "-T"}
 	if u.User != nil {
 		if _, has := u.User.Password(); has {
 			return nil, bad("a password does not belong into an address")

@@ -109,14 +109,6 @@ func TestHealthOf(t *testing.T) {
 	}
 }
 
-func TestHolderText(t *testing.T) {
-	since := time.Date(2026, 1, 2, 12, 3, 0, 0, time.Local)
-	labels := map[string]string{converge.LabelOwner: "alice@host (pid 12)", converge.LabelCommand: "up", converge.LabelSince: since.Format(time.RFC3339)}
-	if got := holderText(labels); got != "alice@host (pid 12, up, since 12:03)" {
-		t.Errorf("got %q", got)
-	}
-}
-
 func TestLines(t *testing.T) {
 	var got []string
 	l := &lines{emit: func(s string) { got = append(got, s) }}
