@@ -278,7 +278,7 @@ func TestStatus(t *testing.T) {
 		{Name: "socket-proxy", Container: "hepta-socket-proxy", State: "absent", Image: traefik.DefaultSocketProxyImage, Version: "3.0.11"},
 		{Name: "heptapod", Container: "hepta-heptapod", State: "running", Health: "healthy", Detail: "Up 3 minutes (healthy)", Image: "octobus/heptapod:17.8", Version: "17.8",
 			Created: made, URLs: []string{"https://hg.example.org", "https://registry.example.org"}, Drift: []string{"heptapod/config/gitlab.rb changed"}},
-		{Name: "runner", Container: "hepta-runner", State: "absent", Image: "octobus/heptapod-runner:latest", Drift: []string{"not there"}},
+		{Name: "runner", Container: "hepta-runner", State: "absent", Image: runner.DefaultImage, Version: "0.7.0", Drift: []string{"not there"}},
 	}}
 	if d := cmp.Diff(want, st); d != "" {
 		t.Error(d)

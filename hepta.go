@@ -171,6 +171,8 @@ func (s *Stack) look(ctx context.Context, e *engine.Engine) (*converge.Observed,
 type UpOptions struct {
 	// Command is what others read who wait for this one; default "up".
 	Command string
+	// Pull gets newer images of names that float first: see Stack.Pull.
+	Pull bool
 }
 
 // Up makes the host look like the configuration, waits until everything
@@ -182,6 +184,11 @@ func (s *Stack) Up(ctx context.Context, o UpOptions) (*Plan, error) {
 	e, err := s.engine(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if o.Pull {
+		if _, err := s.Pull(ctx); err != nil {
+			return nil, err
+		}
 	}
 	plan, err := e.Up(ctx, &s.want, engine.UpOptions{Command: o.Command, Check: s.fits})
 	if err != nil {

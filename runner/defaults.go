@@ -10,19 +10,20 @@ import (
 	"github.com/heptaup/hepta/internal/converge"
 )
 
-// The images that are used when none is named.
+// The images that are used when none is named, each by its exact version:
+// nothing of a stack changes because a tag has moved.
 const (
 	// DefaultImage is the runner that knows Mercurial besides Git.
-	DefaultImage = "octobus/heptapod-runner:latest"
+	DefaultImage = "registry.heptapod.net/heptapod/heptapod-runner/runner:0.7.0"
 	// DefaultJobImage holds the docker command.
-	DefaultJobImage = "docker:28"
+	DefaultJobImage = "docker:28.5.2"
 	// DefaultDindImage fits DefaultJobImage.
-	DefaultDindImage = "docker:28-dind"
+	DefaultDindImage = DefaultJobImage + "-dind"
 	// DefaultRootlessImage holds buildah.
-	DefaultRootlessImage = "quay.io/buildah/stable:latest"
+	DefaultRootlessImage = "quay.io/buildah/stable:v1.43.0"
 	// BuildKitImage is the other one for jobs of mode rootless, which name it
 	// with an entrypoint of their own: as it is, it starts a daemon.
-	BuildKitImage = "moby/buildkit:rootless"
+	BuildKitImage = "moby/buildkit:v0.26.3-rootless"
 )
 
 // withDefaults returns a copy in which every default is filled in.

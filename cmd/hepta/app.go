@@ -125,7 +125,7 @@ func newApp(t terminal) *cli.App {
 		ErrWriter:                 t.err,
 		Flags:                     globalFlags(),
 		Commands: []*cli.Command{
-			initCommand(t), upCommand(t), planCommand(t), downCommand(t), statusCommand(t), logsCommand(t),
+			initCommand(t), upCommand(t), planCommand(t), pullCommand(t), downCommand(t), statusCommand(t), logsCommand(t),
 			execCommand(t), ctlCommand(t), buildCommand(t), runnerCommand(t), registryCommand(t), tokenCommand(t), ciCommand(t), paasCommand(t), systemdCommand(t), tryCommand(t), versionCommand(t), completionCommand(t),
 		},
 		ExitErrHandler: func(*cli.Context, error) {},

@@ -24,6 +24,7 @@ func upCommand(t terminal) *cli.Command {
 			"   hepta --progress plain up --timeout 30m\n" +
 			"   hepta -f lab.yaml -H ssh://admin@vm-1 up",
 		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "pull", Usage: "get newer images first, as 'hepta pull' does"},
 			&cli.DurationFlag{Name: "timeout", Usage: "give up after this long", DefaultText: "as long as the healthchecks take"},
 		},
 		Action: noArguments(func(c *cli.Context) error {
@@ -38,7 +39,7 @@ func upCommand(t terminal) *cli.Command {
 			ctx, cancel := within(c.Context, c.Duration("timeout"))
 			defer cancel()
 			start := time.Now()
-			plan, err := s.stack.Up(ctx, hepta.UpOptions{})
+			plan, err := s.stack.Up(ctx, hepta.UpOptions{Pull: c.Bool("pull")})
 			s.progress.Close()
 			if err != nil {
 				return timedOut(ctx, err)

@@ -160,7 +160,7 @@ func recipeFor(name Name) (recipe, error) {
 		}
 	case Buildah:
 		r.parent, r.packages = "", []string{"buildah", "busybox-static", "ca-certificates", "netavark"}
-		r.tags = []string{"quay.io/buildah/stable:latest"}
+		r.tags = []string{"quay.io/buildah/stable:v1.43.0", "quay.io/buildah/stable:latest"}
 		r.config = container.Config{Cmd: []string{"bash"}, Env: []string{searchPath}}
 	case buildKitBase:
 		r.parent, r.packages, r.setup = "", []string{"busybox-static", "ca-certificates", "libcap2-bin", "runc", "uidmap"}, buildKitUser

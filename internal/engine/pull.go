@@ -28,6 +28,15 @@ const (
 // image, why, and what to do.
 func (e *Engine) Pull(ctx context.Context, ref string) error { return e.pull(ctx, ref, 0) }
 
+// ImageID is the id of the local image that ref names.
+func (e *Engine) ImageID(ctx context.Context, ref string) (string, error) {
+	seen, err := e.api.ImageInspect(ctx, ref)
+	if err != nil {
+		return "", unreachable("inspect image "+ref, err)
+	}
+	return seen.ID, nil
+}
+
 func (e *Engine) pull(ctx context.Context, ref string, op int) error {
 	meter := &pullMeter{layers: make(map[string]layer), send: func(text string, current, total int64) {
 		e.sink.Send(progress.Event{Op: op, Kind: string(converge.PullImage), Resource: "image " + ref, State: progress.Running,

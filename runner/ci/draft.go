@@ -38,8 +38,8 @@ func Modes() []runner.Mode { return []runner.Mode{runner.Dind, runner.Socket, ru
 // The images that the pipelines name, apart from those that are the defaults
 // of runners.
 const (
-	DatabaseImage = "postgres:17-alpine" // beside which Test tests
-	BaseImage     = "alpine:3.22"        // that the Dockerfile begins with
+	DatabaseImage = "postgres:17.6-alpine3.22" // beside which Test tests
+	BaseImage     = "alpine:3.22.2"            // that the Dockerfile begins with
 )
 
 // The names of the files.
