@@ -51,7 +51,7 @@ func stackOf(t *testing.T, text string) *Stack {
 	return s
 }
 
-const internal = "forge: hg.example.org\nregistry: registry.example.org\nrunners:\n  - {name: dind, tags: [docker]}\n  - {name: socket, mode: socket, tags: [host]}\n"
+const internal = "forge: hg.example.org\nregistry: registry.example.org\nrunners:\n  - {name: dind, mode: dind, tags: [docker]}\n  - {name: socket, mode: socket, tags: [host]}\n"
 
 // From nothing to a forge, in one golden text.
 func TestPlanOnABareHost(t *testing.T) {

@@ -31,8 +31,8 @@ type RunnerContainer struct {
 type Runner struct {
 	// Shown in the forge. Required, and each runner has its own.
 	Name string `yaml:"name" check:"name"`
-	// How jobs build images. dind: in a Docker daemon of their own; socket: with the host's Docker, which jobs can then do everything with; rootless: without daemon and privileges; plain: not at all.
-	Mode string `yaml:"mode" default:"dind" oneof:"dind socket rootless plain"`
+	// How jobs build images. dind: in a Docker daemon of their own; socket: with the host's Docker, which jobs can then do everything with; rootless: without daemon and privileges; plain: not at all. Default: plain.
+	Mode string `yaml:"mode" oneof:"dind socket rootless plain"`
 	// Jobs with these tags come here.
 	Tags []string `yaml:"tags" max:"255"`
 	// Take jobs without tags as well. Default: yes for a runner without tags.

@@ -94,13 +94,13 @@ func TestLarge(t *testing.T) {
 
 // What a program writes in Go comes out as what a person writes in YAML.
 func TestGoAndYAMLAreOne(t *testing.T) {
-	fromYAML, err := Parse("hepta.yaml", []byte("forge: hg.example.org\nregistry: registry.example.org\nrunners: [{name: dind, tags: [docker]}]\nheptapod: {ssh: 2222}\n"))
+	fromYAML, err := Parse("hepta.yaml", []byte("forge: hg.example.org\nregistry: registry.example.org\nrunners: [{name: dind, mode: dind, tags: [docker]}]\nheptapod: {ssh: 2222}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	inGo := &Config{
 		Forge: Forge{Host: "hg.example.org"}, Registry: &Registry{Host: "registry.example.org"},
-		Runners: []Runner{{Name: "dind", Tags: []string{"docker"}}}, Heptapod: Heptapod{SSH: SSH{Port: 2222}},
+		Runners: []Runner{{Name: "dind", Mode: "dind", Tags: []string{"docker"}}}, Heptapod: Heptapod{SSH: SSH{Port: 2222}},
 	}
 	if d := cmp.Diff(fromYAML, inGo, cmp.Comparer(func(a, b Secret) bool { return a.Reveal() == b.Reveal() })); d != "" {
 		t.Error(d)
@@ -176,6 +176,7 @@ runners:
       url: https://localhost
       token_file: glrt.secret
   - name: dind
+    mode: dind
     docker:
       volumes: ["/var/run/docker.sock:/var/run/docker.sock"]
     settings:
@@ -198,8 +199,8 @@ runners:
 		got[p.Path] = p.Line
 	}
 	want := map[string]int{
-		"runners[0].forge.url": 5, "runners[1].docker.volumes[0]": 9, "runners[1].settings.executor": 11, "runners[1].settings.token": 12,
-		"runners[2].dind_image": 13, "runners[2].group": 13,
+		"runners[0].forge.url": 5, "runners[1].docker.volumes[0]": 10, "runners[1].settings.executor": 12, "runners[1].settings.token": 13,
+		"runners[2].dind_image": 14, "runners[2].group": 14,
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -18,7 +18,7 @@ func TestForgeElsewhere(t *testing.T) {
 		"hepta.yaml": `docker: {host: tcp://vm-2:2376, certs: vm-2}
 forge: {url: https://hg.example.org/, token_file: forge.token, registry: registry.example.org}
 runner: {ca: ca.crt}
-runners: [{name: dind, tags: [docker]}]
+runners: [{name: dind, mode: dind, tags: [docker]}]
 `,
 		"forge.token": "glpat-" + canary + "\n", "ca.crt": string(certificate),
 	} {

@@ -15,7 +15,7 @@ func Example() {
 		Forge:    hepta.Forge{Host: "hg.example.org"},
 		Registry: &hepta.Registry{Host: "registry.example.org"},
 		ACME:     &hepta.ACME{Email: "admin@example.org"},
-		Runners:  []hepta.Runner{{Name: "dind", Tags: []string{"docker"}}},
+		Runners:  []hepta.Runner{{Name: "dind", Mode: "dind", Tags: []string{"docker"}}},
 	}, hepta.WithHost("ssh://admin@vm-1"))
 	if err != nil {
 		log.Fatal(err)

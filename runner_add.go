@@ -2,6 +2,7 @@ package hepta
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -13,12 +14,13 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/runner"
 )
 
 // RunnerDraft is what a new entry of the list runners says.
 type RunnerDraft struct {
 	Name       string // required, and no other runner's
-	Mode       string // "": the default
+	Mode       string // "": plain
 	Tags       []string
 	Concurrent int    // 0: the default
 	Image      string // "": the default
@@ -26,10 +28,7 @@ type RunnerDraft struct {
 
 // line is the entry as one line of YAML.
 func (d RunnerDraft) line() string {
-	parts := []string{"name: " + quoteYAML(d.Name)}
-	if d.Mode != "" {
-		parts = append(parts, "mode: "+quoteYAML(d.Mode))
-	}
+	parts := []string{"name: " + quoteYAML(d.Name), "mode: " + quoteYAML(cmp.Or(d.Mode, string(runner.Plain)))}
 	if len(d.Tags) > 0 {
 		tags := make([]string, len(d.Tags))
 		for i, t := range d.Tags {

@@ -109,10 +109,10 @@ func (s *Stack) RunnerLogs(ctx context.Context, name string, o LogOptions, emit 
 	})
 }
 
-// warnings are what is dangerous about the runners, what they may not trust, and
-// until when the proxy's certificates last.
+// warnings are who may not trust what about the runners, and until when the
+// proxy's certificates last.
 func (s *Stack) warnings(o *converge.Observed) []string {
-	return slices.Concat(s.cfg.runners().Warnings(), s.cfg.strangers(), s.certificateNotes(o))
+	return slices.Concat(s.cfg.strangers(), s.certificateNotes(o))
 }
 
 // roster are the stack's runners on a machine, with the forge's API.

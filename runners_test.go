@@ -12,7 +12,8 @@ import (
 // What a runner may do to the host is said with a plan that does something.
 func TestPlanWarnsOfRunners(t *testing.T) {
 	for text, warned := range map[string]bool{
-		"mode: socket": true, "tls: false": true, "mode: rootless": false, "mode: plain": false, "mode: dind": false,
+		"mode: socket": true, "mode: dind, project: 7, tls: false": true, "mode: rootless": false, "mode: plain": false, "tags: [a]": false,
+		"mode: dind": true, "mode: dind, project: 7": false, "docker: {Privileged: yes}": true,
 	} {
 		s, _ := onBare(t, "forge: hg.example.org\nrunners:\n  - {name: x, "+text+"}\n", "1.24")
 		plan, err := s.Plan(t.Context())
@@ -28,7 +29,7 @@ func TestPlanWarnsOfRunners(t *testing.T) {
 
 // Keys of hepta.yaml that guard runners reach their room.
 func TestRunnerGuards(t *testing.T) {
-	cfg := stackless(t, "forge: hg.example.org\nrunners:\n  - {name: x, tls: false, allowed_images: [\"docker:*\"], allowed_services: [\"docker:*-dind\"]}\n")
+	cfg := stackless(t, "forge: hg.example.org\nrunners:\n  - {name: x, mode: dind, tls: false, allowed_images: [\"docker:*\"], allowed_services: [\"docker:*-dind\"]}\n")
 	r := cfg.normal().runners().Runners[0]
 	if r.TLS == nil || *r.TLS || !slices.Equal(r.AllowedImages, []string{"docker:*"}) || !slices.Equal(r.AllowedServices, []string{"docker:*-dind"}) {
 		t.Errorf("got %+v", r)

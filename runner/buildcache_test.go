@@ -41,7 +41,7 @@ func TestBuildCacheBringsItsProgram(t *testing.T) {
 // What is written without a host to write the program to is refused.
 func TestBuildCacheNeedsAHost(t *testing.T) {
 	_, err := ConfigTOML(Config{Forge: Forge{URL: "https://hg.example.org"},
-		Runners: []Runner{{Name: "dind", Token: NewSecret("glrt-given"), BuildCache: MinBuildCache}}}, "")
+		Runners: []Runner{{Name: "dind", Mode: Dind, Token: NewSecret("glrt-given"), BuildCache: MinBuildCache}}}, "")
 	if err == nil {
 		t.Error("config.toml names a file that nobody writes")
 	}

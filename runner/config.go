@@ -13,7 +13,7 @@ const (
 	Dind     Mode = "dind"     // a privileged Docker daemon of the job's own, TLS between them
 	Socket   Mode = "socket"   // the host's Docker socket, bound into every job
 	Rootless Mode = "rootless" // no privileges, no daemon: BuildKit or buildah
-	Plain    Mode = "plain"    // jobs that build no images
+	Plain    Mode = "plain"    // jobs that build no images; what a runner is that names no mode
 )
 
 // Config describes one runner container and the runners (sections of its
@@ -84,7 +84,7 @@ type Forge struct {
 // Runner is one section of config.toml and one runner of the forge.
 type Runner struct {
 	Name        string // key: unique, shown in the forge as the description
-	Mode        Mode
+	Mode        Mode   // default Plain
 	Tags        []string
 	RunUntagged *bool // default: true without tags, else false
 	Locked      bool

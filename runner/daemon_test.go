@@ -20,14 +20,14 @@ func TestDaemonSettings(t *testing.T) {
 		volume bool // in the first runner
 		mtu    any
 	}{
-		"bridge":           {Config{Runners: []Runner{{Name: "a"}}}, `{"mtu":1450}`, true, int64(1450)},
-		"a smaller one":    {Config{Runners: []Runner{{Name: "a"}, {Name: "b", Docker: on("jobs")}}}, `{"mtu":1400}`, true, int64(1450)},
-		"the user's own":   {Config{Runners: []Runner{{Name: "a", Docker: map[string]any{"volumes": []any{"/my.json:/etc/docker/daemon.json:ro"}}}}}, `{"mtu":1450}`, false, int64(1450)},
-		"larger ones":      {Config{Runners: []Runner{{Name: "a", Docker: on("jumbo")}}}, `{}`, false, nil},
-		"not known":        {Config{Runners: []Runner{{Name: "a", Docker: on("web")}}}, `{}`, false, nil},
+		"bridge":           {Config{Runners: []Runner{{Name: "a", Mode: Dind}}}, `{"mtu":1450}`, true, int64(1450)},
+		"a smaller one":    {Config{Runners: []Runner{{Name: "a", Mode: Dind}, {Name: "b", Mode: Dind, Docker: on("jobs")}}}, `{"mtu":1400}`, true, int64(1450)},
+		"the user's own":   {Config{Runners: []Runner{{Name: "a", Mode: Dind, Docker: map[string]any{"volumes": []any{"/my.json:/etc/docker/daemon.json:ro"}}}}}, `{"mtu":1450}`, false, int64(1450)},
+		"larger ones":      {Config{Runners: []Runner{{Name: "a", Mode: Dind, Docker: on("jumbo")}}}, `{}`, false, nil},
+		"not known":        {Config{Runners: []Runner{{Name: "a", Mode: Dind, Docker: on("web")}}}, `{}`, false, nil},
 		"no daemon there":  {Config{Runners: []Runner{{Name: "p", Mode: Plain}, {Name: "a", Docker: on("jumbo")}}}, `{}`, false, int64(1450)},
-		"mirror":           {Config{Mirror: "http://host-gateway:5088", Runners: []Runner{{Name: "a", Docker: on("jumbo")}}}, `{"registry-mirrors":["http://172.17.0.1:5088"],"insecure-registries":["172.17.0.1:5088"]}`, true, nil},
-		"mirror elsewhere": {Config{Mirror: "https://mirror.example.org", Runners: []Runner{{Name: "a", Docker: on("jumbo")}}}, `{"registry-mirrors":["https://mirror.example.org"]}`, true, nil},
+		"mirror":           {Config{Mirror: "http://host-gateway:5088", Runners: []Runner{{Name: "a", Mode: Dind, Docker: on("jumbo")}}}, `{"registry-mirrors":["http://172.17.0.1:5088"],"insecure-registries":["172.17.0.1:5088"]}`, true, nil},
+		"mirror elsewhere": {Config{Mirror: "https://mirror.example.org", Runners: []Runner{{Name: "a", Mode: Dind, Docker: on("jumbo")}}}, `{"registry-mirrors":["https://mirror.example.org"]}`, true, nil},
 	} {
 		c.cfg.Forge.URL = "https://hg.example.org"
 		cfg := c.cfg.withDefaults()

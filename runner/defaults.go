@@ -44,7 +44,7 @@ func (cfg Config) withDefaults() Config {
 	for i := range cfg.Runners {
 		r := &cfg.Runners[i]
 		*r, _ = r.withKeys()
-		r.Mode = cmp.Or(r.Mode, Dind)
+		r.Mode = cmp.Or(r.Mode, Plain)
 		r.Concurrent = cmp.Or(r.Concurrent, 1)
 		if r.Mode == Rootless {
 			r.Image = cmp.Or(r.Image, DefaultRootlessImage)

@@ -30,7 +30,7 @@ func ExampleRunners_Up() {
 	r, err := runner.New(runner.Config{
 		Stack:   "ci",
 		Forge:   runner.Forge{URL: "https://gitlab.example.com", Token: runner.NewSecret("glpat-…")},
-		Runners: []runner.Runner{{Name: "dind"}},
+		Runners: []runner.Runner{{Name: "dind", Mode: runner.Dind}},
 	}, runner.WithHost("ssh://admin@build-1"))
 	if err != nil {
 		log.Fatal(err)
@@ -75,7 +75,7 @@ func ExampleMergeConfig() {
 func ExampleConfig_Validate() {
 	fmt.Println(runner.Config{
 		Forge:   runner.Forge{URL: "https://hg.example.org"},
-		Runners: []runner.Runner{{Name: "dind", MaximumTimeout: 60}},
+		Runners: []runner.Runner{{Name: "dind", Mode: runner.Dind, MaximumTimeout: 60}},
 	}.Validate())
 	// Output: read configuration runners[dind].maximum_timeout: 60 seconds are less than the forge allows
 }

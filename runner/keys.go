@@ -80,7 +80,7 @@ func (p *problems) doubles(at string, cfg Config, r Runner) {
 	if _, is := r.Settings["tls-ca-file"]; is && cfg.CAFile+string(cfg.CA) != "" {
 		p.add(at+".settings.tls-ca-file", "leave it out: the stack's own authority and runner.ca are trusted already", "the authority is given by the stack too")
 	}
-	if on, is := r.Docker["privileged"].(bool); is && !on && (r.Mode == Dind || r.Mode == "") {
+	if on, is := r.Docker["privileged"].(bool); is && !on && (r.Mode == Dind) {
 		if services, _ := r.Docker["services_privileged"].(bool); !services {
 			p.add(at+".docker.privileged", "leave it out, or give services_privileged: true beside it, or set mode: plain",
 				"a Docker daemon beside a job cannot work without privileges")

@@ -23,18 +23,18 @@ func presets() map[string]Config {
 	token := NewSecret("glrt-given")
 	forge := Forge{URL: "https://hg.example.org/"}
 	return map[string]Config{
-		"dind":     {Forge: forge, Runners: []Runner{{Name: "dind", Token: token}}},
+		"dind":     {Forge: forge, Runners: []Runner{{Name: "dind", Mode: Dind, Token: token}}},
 		"socket":   {Forge: forge, Runners: []Runner{{Name: "socket", Mode: Socket, Token: token, Concurrent: 4}}},
 		"plain":    {Forge: forge, HelperImage: "helper:1", Runners: []Runner{{Name: "plain", Mode: Plain, Token: token, Image: "alpine:3"}}},
 		"rootless": {Forge: forge, Runners: []Runner{{Name: "rootless", Mode: Rootless, Token: token}}},
-		"dind-plain": {Forge: forge, Runners: []Runner{{Name: "dind", Token: token, TLS: new(bool), DindImage: DefaultDindImage,
+		"dind-plain": {Forge: forge, Runners: []Runner{{Name: "dind", Mode: Dind, Token: token, TLS: new(bool), DindImage: DefaultDindImage,
 			AllowedImages: []string{"docker:*", "registry.example.org/ci/**"}, AllowedServices: []string{"docker:*-dind"}}}},
-		"build-cache": {Forge: forge, Runners: []Runner{{Name: "dind", Token: token, BuildCache: 20 << 30}, {Name: "rootless", Mode: Rootless, Token: token, BuildCache: 10 << 30}}},
+		"build-cache": {Forge: forge, Runners: []Runner{{Name: "dind", Mode: Dind, Token: token, BuildCache: 20 << 30}, {Name: "rootless", Mode: Rootless, Token: token, BuildCache: 10 << 30}}},
 		"internal-ca": {
 			Stack: "lab", Data: "/srv/lab", Forge: forge, CAFile: "ca/ca.crt", RegistryHosts: []string{"registry.example.org", "registry.example.org:8443"},
 			HostNames: []string{"hg.example.org", "registry.example.org"},
 			Runners: []Runner{
-				{Name: "dind", Token: token, DindImage: DefaultDindImage},
+				{Name: "dind", Mode: Dind, Token: token, DindImage: DefaultDindImage},
 				{Name: "socket", Mode: Socket, Token: token},
 				{Name: "elsewhere", Mode: Plain, Token: token, URL: "https://gitlab.example.com"},
 			},
@@ -42,7 +42,7 @@ func presets() map[string]Config {
 		"further-keys": {
 			Forge: forge, Concurrent: 9, CheckInterval: 1, HostNames: []string{"hg.example.org"},
 			Runners: []Runner{{
-				Name: "dind", Token: token, Environment: []string{"TZ=UTC", "QUOTE=a \"b\" \\ c"},
+				Name: "dind", Mode: Dind, Token: token, Environment: []string{"TZ=UTC", "QUOTE=a \"b\" \\ c"},
 				Settings: map[string]any{"request_concurrency": 2, "feature_flags": map[string]any{"FF_NETWORK_PER_BUILD": true},
 					"cache": map[string]any{"Type": "s3", "s3": map[string]any{"ServerAddress": "s3.example.org"}}},
 				Docker: map[string]any{"shm_size": 268435456, "volumes": []any{"/cache", "/opt/models:/models:ro"}, "extra_hosts": []any{"db:10.0.0.9"},
@@ -91,7 +91,7 @@ func TestPresets(t *testing.T) {
 // What a mode needed goes when the mode changes; what people added stays.
 func TestModeChanges(t *testing.T) {
 	f, m := newForge(t), newMachine(t)
-	cfg := at(f, Runner{Name: "a", DindImage: DefaultDindImage, Environment: []string{"A=1"}, Docker: map[string]any{"shm_size": 1}})
+	cfg := at(f, Runner{Name: "a", Mode: Dind, DindImage: DefaultDindImage, Environment: []string{"A=1"}, Docker: map[string]any{"shm_size": 1}})
 	m.must(runners(t, cfg))
 	m.files[FileConfig] = strings.Replace(m.files[FileConfig], "[runners.docker]\n", "[runners.docker]\n    # by hand\n    dns = [\"9.9.9.9\"]\n", 1)
 	cfg.Runners[0] = Runner{Name: "a", Mode: Plain}
@@ -136,22 +136,6 @@ func TestContainerLabels(t *testing.T) {
 		if _, err := ConfigTOML(cfg, ""); err == nil || !strings.Contains(err.Error(), "runners[a].docker.container_labels."+key) {
 			t.Errorf("%s: %v", key, err)
 		}
-	}
-}
-
-func TestWarnings(t *testing.T) {
-	yes, no := true, false
-	cfg := Config{Runners: []Runner{{Name: "a"}, {Name: "b", Mode: Socket}, {Name: "c", TLS: &no}, {Name: "d", TLS: &yes}, {Name: "e", Mode: Rootless}, {Name: "f", Mode: Plain}}}
-	var names []string
-	for _, w := range cfg.Warnings() {
-		name, text, _ := strings.Cut(strings.TrimPrefix(w, "runner "), ": ")
-		if text == "" {
-			t.Errorf("got %q", w)
-		}
-		names = append(names, name)
-	}
-	if diff := cmp.Diff([]string{"b", "c"}, names); diff != "" {
-		t.Error(diff)
 	}
 }
 

@@ -47,6 +47,7 @@ type ground struct {
 	CA          string `toml:"tls-ca-file"`
 	Environment []string
 	Docker      struct {
+		Privileged bool
 		Network    string   `toml:"network_mode"`
 		ExtraHosts []string `toml:"extra_hosts"`
 		Volumes    []string

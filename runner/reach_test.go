@@ -43,7 +43,7 @@ func private(url string) Config {
 	return Config{Stack: "lab", Data: "/srv/lab", Forge: Forge{URL: url, Token: NewSecret("glpat-canary")}, CAFile: "ca/ca.crt", HostNames: []string{"registry.example.org"},
 		RegistryHosts: []string{"registry.example.org"}, Registries: []string{"https://registry.example.org"},
 		Runners: []Runner{
-			{Name: "dind", Environment: []string{"HTTPS_PROXY=http://proxy:1", "OTHER=1"}, Docker: map[string]any{"extra_hosts": []any{"a.b:10.0.0.1"}, "network_mode": "jobs"}},
+			{Name: "dind", Mode: Dind, Environment: []string{"HTTPS_PROXY=http://proxy:1", "OTHER=1"}, Docker: map[string]any{"extra_hosts": []any{"a.b:10.0.0.1"}, "network_mode": "jobs"}},
 			{Name: "plain", Mode: Plain},
 			{Name: "again", Mode: Plain},
 			{Name: "paused", Mode: Plain, Paused: true, Docker: map[string]any{"network_mode": "elsewhere"}},

@@ -47,7 +47,7 @@ func (m *machine) byHand(name, url, token string) {
 
 func TestList(t *testing.T) {
 	f, m := newForge(t), newMachine(t)
-	cfg := at(f, Runner{Name: "a", Tags: []string{"x"}}, Runner{Name: "b", Mode: Plain}, Runner{Name: "c"}, Runner{Name: "d", Paused: true}, Runner{Name: "old"})
+	cfg := at(f, Runner{Name: "a", Mode: Dind, Tags: []string{"x"}}, Runner{Name: "b", Mode: Plain}, Runner{Name: "c"}, Runner{Name: "d", Paused: true}, Runner{Name: "old"})
 	m.must(runners(t, cfg))
 	f.is(m.known("a").ID, "online", true)
 	f.is(m.known("b").ID, "contacted_at", "2026-01-31T12:00:00Z")
@@ -66,9 +66,9 @@ func TestList(t *testing.T) {
 	want := []string{
 		"a true dind [x] online: : ",
 		"b true plain [] offline: the forge does not hear of it: See why: hepta runner logs b",
-		"c true dind [] never contacted: the forge does not hear of it: See why: hepta runner logs c",
-		"d true dind [] gone in forge: the forge does not know it any more: Make it anew: hepta runner verify --fix",
-		"new true dind [] not in config.toml: not in runner/config.toml: Bring it up: hepta up",
+		"c true plain [] never contacted: the forge does not hear of it: See why: hepta runner logs c",
+		"d true plain [] gone in forge: the forge does not know it any more: Make it anew: hepta runner verify --fix",
+		"new true plain [] not in config.toml: not in runner/config.toml: Bring it up: hepta up",
 		"hand false  [] unknown: not described in the configuration: Describe it, or remove it: hepta runner remove hand",
 		"old false  [] paused: not described in the configuration: Describe it, or remove it: hepta runner remove old",
 	}

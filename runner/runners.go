@@ -64,6 +64,8 @@ type Runners struct {
 	cfg     Config // defaults filled in
 	opts    options
 	connect Connect // nil: no API, only tokens
+	// modeless are the runners that name no mode.
+	modeless []string
 	// patience is how long a new runner may take to come online.
 	patience time.Duration
 	// round is the time between two looks for jobs, reread that between two
@@ -109,6 +111,11 @@ func New(cfg Config, opts ...Option) (*Runners, error) {
 	r := &Runners{cfg: cfg.withDefaults(), opts: options{Options: wiring.Apply(nil)}, patience: time.Minute, reread: reread,
 		settled: map[string]settled{}, looks: map[string]*look{}}
 	r.round = time.Duration(r.cfg.CheckInterval) * time.Second
+	for _, x := range cfg.Runners {
+		if x.Mode == "" {
+			r.modeless = append(r.modeless, x.Name)
+		}
+	}
 	for _, o := range opts {
 		o(&r.opts)
 	}
@@ -173,6 +180,7 @@ func (r *Runners) Resources() converge.Stack {
 			converge.File{Path: FileRecords, Mode: 0o600, Merge: r.mergeRecords, After: []converge.Ref{"file:" + FileConfig}}),
 		Containers: []converge.Container{r.container()},
 		Decide:     []func(*converge.Observed) ([]converge.Task, error){r.decide},
+		Warn:       []func(*converge.Observed) []string{r.warnings},
 	}
 }
 

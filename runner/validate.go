@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -70,6 +71,7 @@ func (cfg Config) Validate() error {
 		seen[r.Name] = true
 		p.keys(at, r)
 		r, _ = r.withKeys()
+		r.Mode = cmp.Or(r.Mode, Plain)
 		p.runner(at, r)
 		p.mode(at, r)
 		p.doubles(at, cfg, r)
@@ -168,15 +170,15 @@ func (p *problems) allowed(at, key string, patterns []string) {
 
 func (p *problems) mode(at string, r Runner) {
 	switch r.Mode {
-	case "", Dind, Socket, Rootless, Plain:
+	case Dind, Socket, Rootless, Plain:
 	default:
 		p.add(at+".mode", "write dind, socket, rootless or plain", "there is no mode %q", r.Mode)
 	}
-	if r.DindImage != "" && r.Mode != Dind && r.Mode != "" {
+	if r.DindImage != "" && r.Mode != Dind {
 		p.add(at+".dind_image", "set mode: dind, or leave it out", "mode %s runs no Docker daemon beside a job", r.Mode)
 	}
 	p.buildCache(at, r)
-	if r.TLS != nil && r.Mode != Dind && r.Mode != "" {
+	if r.TLS != nil && r.Mode != Dind {
 		p.add(at+".tls", "set mode: dind, or leave it out", "mode %s runs no Docker daemon beside a job", r.Mode)
 	}
 	if r.Mode == Rootless {
@@ -189,7 +191,7 @@ func (p *problems) mode(at string, r Runner) {
 		if len(parts) < 2 || parts[1] != "/var/run/docker.sock" && parts[1] != "/run/docker.sock" {
 			continue
 		}
-		if r.Mode == Dind || r.Mode == "" {
+		if r.Mode == Dind {
 			p.add(fmt.Sprintf("%s.docker.volumes[%d]", at, i), "make a second runner with mode: socket for that",
 				"services get the volumes of the job: the host's socket would hide the one of the job's own daemon")
 		}

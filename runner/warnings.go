@@ -1,18 +1,78 @@
 package runner
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/heptaup/hepta/internal/converge"
+)
 
 // Warnings are what is right about the configuration and dangerous all the
 // same, one line each.
 func (cfg Config) Warnings() []string {
+	cfg = cfg.withDefaults()
 	var out []string
-	for _, r := range cfg.withDefaults().Runners {
+	for _, r := range cfg.Runners {
 		out = append(out, r.ignoredKeys()...)
-		switch {
-		case r.Mode == Socket:
-			out = append(out, fmt.Sprintf("runner %s: with mode socket every job can do everything with the host's Docker, and so with the host; let only those use it who may be root there", r.Name))
-		case r.plainDind():
+		out = append(out, cfg.warnPower(r)...)
+		if r.plainDind() {
 			out = append(out, fmt.Sprintf("runner %s: with tls: false whoever reaches the network of a job can do everything with its Docker daemon, which is privileged", r.Name))
+		}
+	}
+	return out
+}
+
+// warnPower says who may get at the Docker host through the jobs of a runner,
+// and by what. Mode dind is privileged and says so: it is told of where every
+// project may use it.
+func (cfg Config) warnPower(r Runner) []string {
+	powers, chosen := cfg.powers(r), []string{}
+	switch r.Mode {
+	case Dind:
+		if !slices.Contains(powers, powerPrivileged) {
+			chosen = append(chosen, powerPrivileged)
+		}
+	case Socket:
+		powers = append(powers, "the host's Docker, mode socket")
+	}
+	everybody := !r.given() && r.Group == 0 && r.Project == 0
+	if len(powers) == 0 && (len(chosen) == 0 || !everybody) {
+		return nil
+	}
+	who := ""
+	switch {
+	case everybody && r.runUntagged():
+		who = ", and it takes the jobs of every project, also those that name no tags"
+	case everybody:
+		who = ", and it takes the jobs of every project that names its tags"
+	}
+	return []string{fmt.Sprintf("runner %s: its jobs can get at the Docker host itself (%s)%s; let only those use it who may be root there",
+		r.Name, strings.Join(append(chosen, powers...), "; "), who)}
+}
+
+// warnings are what a plan that does something says about the runners.
+func (r *Runners) warnings(o *converge.Observed) []string {
+	return append(r.cfg.Warnings(), r.warnModes(o)...)
+}
+
+// warnModes tells of runners that name no mode and were made when that meant
+// dind.
+func (r *Runners) warnModes(o *converge.Observed) []string {
+	content, _ := seen(o, FileConfig)
+	was, err := grounds(content)
+	if err != nil {
+		return nil // whoever reads it for the plan is told
+	}
+	var out []string
+	for _, x := range r.cfg.Runners {
+		stays, _ := x.Docker["privileged"].(bool)
+		if !slices.Contains(r.modeless, x.Name) || stays {
+			continue
+		}
+		if slices.ContainsFunc(was, func(g ground) bool { return g.Name == x.Name && g.Docker.Privileged }) {
+			out = append(out, fmt.Sprintf("runner %s: it names no mode, which means plain now and meant dind before: its jobs lose their privileges, and with them their Docker daemon; "+
+				"to keep both write mode: dind at that runner before the next up", x.Name))
 		}
 	}
 	return out

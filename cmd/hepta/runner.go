@@ -135,10 +135,10 @@ func runnerAddCommand(t terminal) *cli.Command {
 		Description: "Appends a runner to the list in hepta.yaml and leaves everything else in the file, comments\n" +
 			"too, as it is. 'hepta up' then makes it; running jobs are not disturbed.\n\n" +
 			"Examples:\n" +
-			"   hepta runner add --tag docker dind\n" +
+			"   hepta runner add --mode dind --tag docker dind\n" +
 			"   hepta runner add --mode rootless --tag build --concurrent 2 small",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "mode", Usage: "dind, socket, rootless or plain (default: dind)"},
+			&cli.StringFlag{Name: "mode", Usage: "dind, socket, rootless or plain (default: plain)"},
 			&cli.StringSliceFlag{Name: "tag", Usage: "take jobs with this tag; may be given again"},
 			&cli.IntFlag{Name: "concurrent", DefaultText: "1", Usage: "jobs at once"},
 			&cli.StringFlag{Name: "image", Usage: "image of jobs that name none"},
