@@ -3,7 +3,6 @@ package hepta
 import (
 	stdcmp "cmp"
 	"flag"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -135,7 +134,7 @@ func TestRunnersTakenOut(t *testing.T) {
 	was := stackOf(t, internal)
 	runners := was.service(t, runner.Service)
 	o := &converge.Observed{
-		Containers: []converge.ObservedContainer{{ID: "r", Name: runners.Name, State: "running", Labels: map[string]string{
+		Containers: []converge.ObservedContainer{{ID: "r", Name: runners.Name, State: "running", Service: runner.Service, Labels: map[string]string{
 			converge.LabelStack: "hepta", converge.LabelService: runner.Service, converge.LabelSpec: runners.Spec(), converge.LabelData: "/srv/hepta",
 		}}},
 		Files: map[string]converge.ObservedFile{
@@ -167,7 +166,7 @@ func TestLooksWaitForTheWay(t *testing.T) {
 	s := stackOf(t, internal)
 	o := s.lived(t)
 	for i, c := range o.Containers {
-		if c.Labels[converge.LabelService] == traefik.Service {
+		if c.Service == traefik.Service {
 			o.Containers[i].Labels[converge.LabelSpec] = "another"
 		}
 	}
@@ -262,10 +261,11 @@ func TestStatus(t *testing.T) {
 	forge := s.service(t, heptapod.Service)
 	made := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 	labels := map[string]string{converge.LabelStack: "hepta", converge.LabelService: heptapod.Service, converge.LabelSpec: forge.Spec()}
-	next := maps.Clone(labels)
 	o := &converge.Observed{Containers: []converge.ObservedContainer{
-		{ID: "1", Name: "hepta-heptapod", Image: "octobus/heptapod:17.8", State: "running", Health: "healthy", Status: "Up 3 minutes (healthy)", Created: made, Labels: labels},
-		{ID: "2", Name: "hepta-heptapod-next", Image: "octobus/heptapod:17.9", State: "created", Labels: next},
+		{ID: "1", Name: "hepta-heptapod", Image: "octobus/heptapod:17.8", State: "running", Health: "healthy", Status: "Up 3 minutes (healthy)", Created: made, Labels: labels, Service: heptapod.Service},
+		{ID: "2", Name: "hepta-heptapod-next", Image: "octobus/heptapod:17.9", State: "created", Labels: labels, Service: heptapod.Service},
+		// A job whose image bears the labels of the forge is none.
+		{ID: "3", Name: "runner-1-project-1-concurrent-0-build", Image: "evil", State: "running", Created: made.AddDate(0, 0, 1), Labels: labels},
 	}}
 	st := s.status(o, &Plan{Operations: []Operation{
 		{Kind: converge.CreateContainer, Cause: "not there", Container: &converge.Container{Service: "runner"}},
@@ -294,7 +294,7 @@ func TestStatusOfWhatIsRefused(t *testing.T) {
 	forge := s.service(t, heptapod.Service)
 	forge.Image = "octobus/heptapod:17.8"
 	st, _ := s.statusOf(&converge.Observed{
-		Containers: []converge.ObservedContainer{{ID: "1", Name: "hepta-heptapod", State: "running", Health: "healthy",
+		Containers: []converge.ObservedContainer{{ID: "1", Name: "hepta-heptapod", State: "running", Health: "healthy", Service: heptapod.Service,
 			Labels: map[string]string{converge.LabelStack: "hepta", converge.LabelService: heptapod.Service, converge.LabelSpec: forge.Spec()}}},
 		Files: map[string]converge.ObservedFile{"heptapod/data/gitlab-rails/VERSION": {Exists: true, Content: []byte("17.8.1\n")}},
 	})

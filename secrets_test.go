@@ -268,8 +268,8 @@ func (s *Stack) lived(t *testing.T) *converge.Observed {
 	for i, c := range s.want.Containers {
 		o.Images[converge.NormalizeImage(c.Image)] = fmt.Sprint("sha256:", i)
 		o.Containers = append(o.Containers, converge.ObservedContainer{
-			ID: c.Service, Name: c.Name, Image: c.Image, State: "running", Health: "healthy", Networks: map[string]string{"web": "w"},
-			Labels: map[string]string{converge.LabelStack: "hepta", converge.LabelService: c.Service, converge.LabelSpec: c.Spec(), converge.LabelData: s.want.Data},
+			ID: c.Service, Name: c.Name, Image: c.Image, State: "running", Health: "healthy", Service: c.Service, Networks: map[string]string{"web": "w"},
+			Labels: map[string]string{converge.LabelStack: "hepta", converge.LabelService: c.Service, converge.LabelSpec: c.Spec(), converge.LabelData: s.want.Data, converge.LabelProof: "p"},
 		})
 	}
 	for _, f := range s.want.Files {

@@ -67,13 +67,13 @@ func (s *Stack) Logs(ctx context.Context, o LogOptions, emit func(LogLine)) erro
 	if err != nil {
 		return err
 	}
-	seen, err := e.Observe(ctx, &converge.Stack{Name: s.cfg.Stack})
+	seen, err := e.Observe(ctx, &converge.Stack{Name: s.cfg.Stack, Data: s.cfg.Data})
 	if err != nil {
 		return fmt.Errorf("read logs: %w", err)
 	}
 	var there []string
 	for _, c := range seen.Containers {
-		if byContainer[c.Name] != "" {
+		if c.Service != "" && byContainer[c.Name] != "" {
 			there = append(there, c.Name)
 		}
 	}

@@ -84,7 +84,7 @@ func (s *Stack) status(o *converge.Observed, plan *Plan) *Status {
 	st := &Status{Stack: s.cfg.Stack, Changes: len(plan.Operations), Notes: plan.Notes, Certificates: s.certificates(o)}
 	for _, c := range s.want.Containers {
 		x := ServiceStatus{Name: c.Service, Container: c.Name, State: "absent", Image: c.Image, URLs: s.urls(c.Service)}
-		if seen := serving(o, s.cfg.Stack, c); seen != nil {
+		if seen := serving(o, c); seen != nil {
 			x.State, x.Health, x.Detail = seen.State, seen.Health, seen.Status
 			x.Image, x.Created = cmp.Or(seen.Image, c.Image), seen.Created
 		}
@@ -102,11 +102,11 @@ func (s *Stack) status(o *converge.Observed, plan *Plan) *Status {
 
 // serving is the container that does the work of a service: in the middle of
 // a replacement the one that runs.
-func serving(o *converge.Observed, stack string, c converge.Container) *converge.ObservedContainer {
+func serving(o *converge.Observed, c converge.Container) *converge.ObservedContainer {
 	var best *converge.ObservedContainer
 	for i := range o.Containers {
 		x := &o.Containers[i]
-		if x.Labels[converge.LabelStack] != stack || x.Labels[converge.LabelService] != c.Service {
+		if x.Service != c.Service {
 			continue
 		}
 		if best == nil || x.Running() && !best.Running() || x.Running() == best.Running() && x.Name == c.Name {

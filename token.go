@@ -37,7 +37,7 @@ func (s *Stack) tokenNotes(ctx context.Context, o *converge.Observed, plan *Plan
 			return nil // the plan replaces it, and says why
 		}
 	}
-	forge := serving(o, s.cfg.Stack, converge.Container{Service: heptapod.Service, Name: s.forge.ContainerName()})
+	forge := serving(o, converge.Container{Service: heptapod.Service, Name: s.forge.ContainerName()})
 	if forge == nil || !forge.Running() || forge.Health != "" && forge.Health != "healthy" {
 		return nil
 	}

@@ -35,7 +35,7 @@ var databaseMarks = []string{
 // created.
 func (f *Forge) decideData(o *converge.Observed) ([]converge.Task, error) {
 	for _, c := range o.Containers {
-		if c.Labels[converge.LabelStack] == f.cfg.Stack && c.Labels[converge.LabelService] == Service && c.State != "created" {
+		if c.Service == Service && c.State != "created" {
 			return nil, nil
 		}
 	}

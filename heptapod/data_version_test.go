@@ -18,7 +18,7 @@ func seenHost(version string, containers ...string) *converge.Observed {
 		name := []string{"hepta-heptapod", "hepta-heptapod_next"}[i]
 		id := "sha256:" + image
 		o.Images[converge.NormalizeImage(image)] = id
-		o.Containers = append(o.Containers, converge.ObservedContainer{ID: name, Name: name, State: state, Labels: map[string]string{
+		o.Containers = append(o.Containers, converge.ObservedContainer{ID: name, Name: name, State: state, Service: Service, Labels: map[string]string{
 			converge.LabelStack: "hepta", converge.LabelService: Service, converge.LabelSpec: converge.Container{Image: image}.Spec(), converge.LabelImageID: id,
 		}})
 	}

@@ -181,9 +181,8 @@ func TestRootPassword(t *testing.T) {
 
 func TestNothingIsDueOnAForgeThatRuns(t *testing.T) {
 	f := forge(t, Config{})
-	labels := map[string]string{converge.LabelStack: "hepta", converge.LabelService: Service}
 	o := &converge.Observed{
-		Containers: []converge.ObservedContainer{{State: "running", Labels: labels}},
+		Containers: []converge.ObservedContainer{{State: "running", Service: Service}},
 		Files:      map[string]converge.ObservedFile{FileToken: {Exists: true, Content: Token{NewSecret("glpat-x"), f.now().AddDate(0, 0, 30)}.content()}},
 	}
 	for _, decide := range resources(t, f).Decide {
@@ -223,15 +222,13 @@ func TestCheckData(t *testing.T) {
 
 func TestTheForgeAloneLeavesALargerStackAlone(t *testing.T) {
 	f := forge(t, Config{})
-	others := func(stack, service string) *converge.Observed {
-		return &converge.Observed{Containers: []converge.ObservedContainer{{Name: "x", Labels: map[string]string{
-			converge.LabelStack: stack, converge.LabelService: service,
-		}}}}
+	others := func(service string) *converge.Observed {
+		return &converge.Observed{Containers: []converge.ObservedContainer{{Name: "x", Service: service}}}
 	}
-	if _, err := f.refuseCompany(others("hepta", "traefik")); fault.Remedy(err) == "" {
+	if _, err := f.refuseCompany(others("traefik")); fault.Remedy(err) == "" {
 		t.Errorf("company is not refused: %v", err)
 	}
-	for _, o := range []*converge.Observed{others("hepta", Service), others("lab", "traefik"), others("hepta", "")} {
+	for _, o := range []*converge.Observed{others(Service), others("")} {
 		if _, err := f.refuseCompany(o); err != nil {
 			t.Error(err)
 		}

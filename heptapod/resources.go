@@ -37,6 +37,7 @@ func (f *Forge) Resources() (converge.Stack, error) {
 	return converge.Stack{
 		Name:       f.cfg.Stack,
 		Data:       f.cfg.Data,
+		Forge:      f.cfg.Host,
 		Networks:   []converge.Network{{Name: f.cfg.Network}},
 		Files:      files,
 		Containers: []converge.Container{f.container()},
@@ -78,6 +79,7 @@ func (f *Forge) container() converge.Container {
 		LogMaxFiles: 5,
 		Ready:       converge.Ready{Timeout: boot, Phase: Phase, Check: f.ready},
 		Hide:        rubySecrets(cfg.Ruby),
+		NeedsProof:  true,
 	}
 	for _, ref := range cfg.After {
 		c.After = append(c.After, converge.Ref(ref))

@@ -65,8 +65,7 @@ func (f *Forge) alone(ctx context.Context) (*converge.Stack, *engine.Engine, err
 func (f *Forge) refuseCompany(o *converge.Observed) ([]converge.Task, error) {
 	var others []string
 	for _, c := range o.Containers {
-		service := c.Labels[converge.LabelService]
-		if c.Labels[converge.LabelStack] == f.cfg.Stack && service != "" && service != Service {
+		if c.Service != "" && c.Service != Service {
 			others = append(others, c.Name)
 		}
 	}

@@ -193,5 +193,5 @@ func (r *Runners) running(o *converge.Observed) bool {
 
 // ours says whether a container is the runners' and runs.
 func (r *Runners) ours(c converge.ObservedContainer) bool {
-	return c.Labels[converge.LabelStack] == r.cfg.Stack && c.Labels[converge.LabelService] == Service && c.Running()
+	return c.Service == Service && c.Running()
 }

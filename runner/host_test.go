@@ -80,7 +80,7 @@ func (m *machine) observe(s *converge.Stack) *converge.Observed {
 		if m.ended {
 			state = "exited"
 		}
-		o.Containers = []converge.ObservedContainer{{ID: "c", Name: s.Name + "-runner", State: state, Labels: m.spec, Networks: map[string]string{"web": "w"}, Heard: m.log}}
+		o.Containers = []converge.ObservedContainer{{ID: "c", Name: s.Name + "-runner", State: state, Service: Service, Labels: m.spec, Networks: map[string]string{"web": "w"}, Heard: m.log}}
 		if !m.blind {
 			for _, f := range s.Files {
 				text, ok := m.files[f.Path]

@@ -108,8 +108,7 @@ func (r *Runners) on(ctx context.Context, verb string, f func(*engine.Engine, co
 func (r *Runners) refuseCompany(o *converge.Observed) ([]converge.Task, error) {
 	var others []string
 	for _, c := range o.Containers {
-		service := c.Labels[converge.LabelService]
-		if c.Labels[converge.LabelStack] == r.cfg.Stack && service != "" && service != Service {
+		if c.Service != "" && c.Service != Service {
 			others = append(others, c.Name)
 		}
 	}

@@ -14,7 +14,7 @@ func TestRunnersAloneRefuseALargerStack(t *testing.T) {
 		t.Fatal(err)
 	}
 	ours := func(service string) converge.ObservedContainer {
-		return converge.ObservedContainer{Name: "lab-" + service, Labels: map[string]string{converge.LabelStack: "lab", converge.LabelService: service}}
+		return converge.ObservedContainer{Name: "lab-" + service, Service: service}
 	}
 	_, err = r.refuseCompany(&converge.Observed{Containers: []converge.ObservedContainer{ours(Service), ours("heptapod")}})
 	if err == nil || !strings.Contains(err.Error(), "lab-heptapod") || fault.Remedy(err) == "" {

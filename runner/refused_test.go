@@ -51,8 +51,7 @@ func TestRefused(t *testing.T) {
 	} {
 		m := newMachine(t)
 		m.logs(c.log...)
-		ours := map[string]string{converge.LabelStack: "lab", converge.LabelService: Service}
-		o := &converge.Observed{Containers: []converge.ObservedContainer{{State: "running", Labels: ours, Heard: m.log}}}
+		o := &converge.Observed{Containers: []converge.ObservedContainer{{State: "running", Service: Service, Heard: m.log}}}
 		var want time.Time
 		if c.want > 0 {
 			want = m.log[c.want-1].At
@@ -63,9 +62,9 @@ func TestRefused(t *testing.T) {
 		if got := r.refused(o, Secret{}); !got.IsZero() {
 			t.Errorf("%s: no token is refused at %v", name, got)
 		}
-		o.Containers[0].Labels = map[string]string{converge.LabelStack: "other", converge.LabelService: Service}
+		o.Containers[0].Service = ""
 		if got := r.refused(o, NewSecret(token)); !got.IsZero() {
-			t.Errorf("%s: another stack's log counts", name)
+			t.Errorf("%s: the log of another container counts", name)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"net/url"
 	"path"
 	"slices"
 	"sync"
@@ -146,8 +147,9 @@ func (r *Runners) ContainerName() string { return r.cfg.Stack + "-" + Service }
 func (r *Runners) Resources() converge.Stack {
 	if len(r.cfg.Runners) == 0 {
 		return converge.Stack{
-			Name: r.cfg.Stack,
-			Data: r.cfg.Data,
+			Name:  r.cfg.Stack,
+			Data:  r.cfg.Data,
+			Forge: r.cfg.forgeHost(),
 			Files: []converge.File{
 				{Path: FileConfig, Mode: 0o600, Secret: true, Merge: r.mergeConfig, Existing: true},
 				{Path: FileRecords, Mode: 0o600, Merge: r.mergeRecords, After: []converge.Ref{"file:" + FileConfig}, Existing: true},
@@ -175,6 +177,7 @@ func (r *Runners) Resources() converge.Stack {
 	return converge.Stack{
 		Name:     r.cfg.Stack,
 		Data:     r.cfg.Data,
+		Forge:    r.cfg.forgeHost(),
 		Networks: []converge.Network{{Name: r.cfg.Network}},
 		Files: append(files, config,
 			converge.File{Path: FileRecords, Mode: 0o600, Merge: r.mergeRecords, After: []converge.Ref{"file:" + FileConfig}}),
@@ -182,6 +185,15 @@ func (r *Runners) Resources() converge.Stack {
 		Decide:     []func(*converge.Observed) ([]converge.Task, error){r.decide},
 		Warn:       []func(*converge.Observed) []string{r.warnings},
 	}
+}
+
+// forgeHost is the name of the forge that the runners work for.
+func (cfg Config) forgeHost() string {
+	u, err := url.Parse(cfg.Forge.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 func (r *Runners) container() converge.Container {

@@ -44,7 +44,7 @@ func Flags(cfg Config) []string {
 		"--providers.docker.endpoint="+cfg.socketProxyAddress(),
 		"--providers.docker.exposedbydefault=false",
 		"--providers.docker.network="+cfg.Network,
-		"--providers.docker.constraints=Label("+quote(converge.LabelStack)+","+quote(cfg.Stack)+")",
+		"--providers.docker.constraints=Label("+quote(converge.LabelProof)+","+quote(converge.ProofPlaceholder)+")",
 		"--providers.docker.allowemptyservices=true",
 		"--providers.file.directory="+dynamicDir,
 		"--providers.file.watch=true",

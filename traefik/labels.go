@@ -27,7 +27,8 @@ func (r Route) Validate() error {
 	return &fault.Error{Op: "publish route", What: r.Name, Why: why, Remedy: remedy}
 }
 
-// Labels publish routes of one container through the proxy that cfg describes.
+// Labels publish routes of one container through the proxy that cfg describes,
+// which believes them only beside its stack's proof: Proxy.Labels has that too.
 // The values are literal: a $ is not doubled. The routes are valid ones.
 func Labels(cfg Config, routes ...Route) map[string]string {
 	cfg = cfg.withDefaults()
@@ -72,9 +73,12 @@ func SSHLabels(cfg Config, name string, port int) map[string]string {
 	return labels
 }
 
+// labelEnable asks the proxy to publish a container.
+const labelEnable = "traefik.enable"
+
 func published(cfg Config) map[string]string {
 	return map[string]string{
-		"traefik.enable":         "true",
+		labelEnable:              "true",
 		"traefik.docker.network": cfg.Network,
 	}
 }

@@ -31,7 +31,7 @@ func (p *Proxy) decideOldLogs(o *converge.Observed) ([]converge.Task, error) {
 // wroteLogs reports whether a container is a proxy of the stack that was given
 // the directory of the logs.
 func (p *Proxy) wroteLogs(c converge.ObservedContainer) bool {
-	if c.Labels[converge.LabelStack] != p.cfg.Stack || c.Labels[converge.LabelService] != Service {
+	if c.Service != Service {
 		return false
 	}
 	var spec converge.Container

@@ -33,17 +33,17 @@ func TestOldLogsAreClosed(t *testing.T) {
 	}
 	then := p.cfg.container()
 	then.Mounts = append(then.Mounts, converge.Mount{Kind: converge.Data, Source: logSource, Target: logDir})
-	box := func(spec converge.Container, stack string) *converge.Observed {
-		return &converge.Observed{Containers: []converge.ObservedContainer{{ID: "c", Name: "hepta-traefik", State: "running", Labels: map[string]string{
-			converge.LabelStack: stack, converge.LabelService: Service, converge.LabelSpec: spec.Spec()}}}}
+	box := func(spec converge.Container, service string) *converge.Observed {
+		return &converge.Observed{Containers: []converge.ObservedContainer{{ID: "c", Name: "hepta-traefik", State: "running", Service: service, Labels: map[string]string{
+			converge.LabelSpec: spec.Spec()}}}}
 	}
-	for name, o := range map[string]*converge.Observed{"nothing there": {}, "of this release": box(p.cfg.container(), "hepta"), "of another stack": box(then, "lab")} {
+	for name, o := range map[string]*converge.Observed{"nothing there": {}, "of this release": box(p.cfg.container(), Service), "of somebody else": box(then, "")} {
 		if tasks, err := p.decideOldLogs(o); err != nil || len(tasks) > 0 {
 			t.Errorf("%s: %v, %v", name, tasks, err)
 		}
 	}
 	s := p.Resources()
-	plan, err := converge.Up(&s, box(then, "hepta"))
+	plan, err := converge.Up(&s, box(then, Service))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestOldLogsAreClosed(t *testing.T) {
 	if closed < 0 || stopped < closed {
 		t.Errorf("they are not closed before the old container stops:\n%s", plan)
 	}
-	tasks, err := p.decideOldLogs(box(then, "hepta"))
+	tasks, err := p.decideOldLogs(box(then, Service))
 	if err != nil || len(tasks) != 1 {
 		t.Fatal(tasks, err)
 	}

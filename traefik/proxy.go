@@ -83,6 +83,26 @@ func (p *Proxy) Down(ctx context.Context) (*converge.Plan, error) {
 	})
 }
 
+// Labels are what a container of somebody else has to carry so that the proxy
+// publishes the routes: see hepta.Stack.Labels. The proxy has to be there.
+func (p *Proxy) Labels(ctx context.Context, routes ...Route) (map[string]string, error) {
+	for _, r := range routes {
+		if err := r.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	labels := Labels(p.cfg, routes...)
+	_, err := p.on(ctx, "publish through", func(docker client.APIClient, s *converge.Stack) (*converge.Plan, error) {
+		proof, err := p.engine(docker).Proof(ctx, s)
+		labels[converge.LabelProof] = proof
+		return nil, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return labels, nil
+}
+
 // on runs f with a client and the proxy's resources.
 func (p *Proxy) on(ctx context.Context, verb string, f func(client.APIClient, *converge.Stack) (*converge.Plan, error)) (*converge.Plan, error) {
 	docker := p.opts.Docker

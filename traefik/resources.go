@@ -63,6 +63,7 @@ func (p *Proxy) Resources() converge.Stack {
 		Reads:      reads,
 		Containers: []converge.Container{c},
 		Decide:     append(decide, p.decideOldLogs),
+		Publishes:  labelEnable,
 	}
 	s.Add(cfg.socketProxy())
 	return s
@@ -70,11 +71,12 @@ func (p *Proxy) Resources() converge.Stack {
 
 func (cfg Config) container() converge.Container {
 	c := converge.Container{
-		Service: Service,
-		Name:    Name(cfg.Stack),
-		Image:   cfg.Image,
-		Cmd:     Flags(cfg),
-		Labels:  maps.Clone(cfg.Labels),
+		Service:    Service,
+		Name:       Name(cfg.Stack),
+		NeedsProof: true,
+		Image:      cfg.Image,
+		Cmd:        Flags(cfg),
+		Labels:     maps.Clone(cfg.Labels),
 		Mounts: []converge.Mount{
 			{Kind: converge.Data, Source: "traefik/dynamic", Target: dynamicDir, ReadOnly: !cfg.flagsName(dynamicDir)},
 		},

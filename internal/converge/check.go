@@ -70,6 +70,9 @@ func (s *Stack) check() error {
 				fail("service %s: label %s: names that begin with %s are hepta's own", c.Service, k, LabelPrefix)
 			}
 		}
+		if s.Data == "" && (c.NeedsProof || slices.ContainsFunc(c.Cmd, func(a string) bool { return strings.Contains(a, ProofPlaceholder) })) {
+			fail("service %s: its proof needs a data directory", c.Service)
+		}
 		for _, a := range c.Networks {
 			if !refs[Ref("network:"+a.Network)] {
 				fail("service %s: network %s is not described", c.Service, a.Network)

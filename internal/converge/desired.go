@@ -5,6 +5,7 @@
 package converge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -16,8 +17,11 @@ import (
 // Stack is the desired state: everything that carries the stack's label.
 // The same configuration gives the same Stack, byte for byte, once rendered.
 type Stack struct {
-	Name       string // label hepta.stack, prefix of every name
-	Data       string // directory on the Docker host below which all files lie
+	Name string // label hepta.stack, prefix of every name
+	Data string // directory on the Docker host below which all files lie
+	// Forge is the address of the forge that the stack is or works for, "" when
+	// it does not matter.
+	Forge      string
 	Networks   []Network
 	Volumes    []Volume
 	Files      []File
@@ -29,6 +33,11 @@ type Stack struct {
 	// Resolve fills in what the host alone knows. Each function changes the
 	// copy that it is given by the snapshot, and nothing else.
 	Resolve []func(*Stack, *Observed) error
+
+	// Publishes is the label by which a container of somebody else asks to be
+	// published, which counts only beside LabelProof; "" without a proxy.
+	Publishes string
+
 	// Decide adds the calls that go elsewhere than to the Engine (the forge's
 	// API). Each function sees the snapshot and returns the tasks that are
 	// due; it must not do anything. Order does not matter.
@@ -151,6 +160,10 @@ type Container struct {
 	// nobody is to read: it is told as ***. Of two, the longer one comes first.
 	Hide   []string `json:"-"`
 	Listen Listen   `json:"-"`
+	// NeedsProof says that the container must not run without the stack's proof
+	// and its mount, as containers of early releases do: the proxy, what it
+	// publishes, and what must never start on another directory than its own.
+	NeedsProof bool `json:"-"`
 }
 
 // Listen says how much of a running container's log belongs to the snapshot,
@@ -280,4 +293,6 @@ func (s *Stack) Add(o Stack) {
 	s.Resolve = append(s.Resolve, o.Resolve...)
 	s.Decide = append(s.Decide, o.Decide...)
 	s.Warn = append(s.Warn, o.Warn...)
+	s.Forge = cmp.Or(s.Forge, o.Forge)
+	s.Publishes = cmp.Or(s.Publishes, o.Publishes)
 }

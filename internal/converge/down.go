@@ -20,7 +20,7 @@ func Down(s *Stack, o *Observed, d DownOptions) (*Plan, error) {
 		return nil, errors.New("check stack: stack has no name")
 	}
 	p := &planner{s: s, o: o}
-	containers := s.owned(o)
+	containers := owned(o)
 	stops, gone := make(map[string][]*node), make([]*node, 0, len(containers))
 	removal := make(map[string]*node, len(containers))
 	for _, c := range containers {
@@ -29,8 +29,7 @@ func Down(s *Stack, o *Observed, d DownOptions) (*Plan, error) {
 		group := "remove " + c.Name
 		if c.Running() {
 			stop = p.add(Operation{Kind: StopContainer, Resource: "container " + c.Name, Target: c.ID, Cause: "down", Group: group})
-			service := c.Labels[LabelService]
-			stops[service] = append(stops[service], stop)
+			stops[c.Service] = append(stops[c.Service], stop)
 		}
 		n := p.add(Operation{Kind: RemoveContainer, Resource: "container " + c.Name, Target: c.ID, Cause: "down", Group: group}, stop)
 		gone = append(gone, n)

@@ -68,15 +68,25 @@ func TestReleaseLabels(t *testing.T) {
 			}
 			s.Volumes = []Volume{{Name: "cache"}}
 			o := &Observed{
-				Images:     map[string]string{NormalizeImage(want.Image): labels[LabelImageID]},
-				Networks:   []ObservedNetwork{{ID: "n", Name: "web", Labels: labels}},
-				Volumes:    []ObservedVolume{{Name: "cache", Labels: labels}},
-				Files:      map[string]ObservedFile{"forge/boot": {Exists: true, Content: []byte("e\n"), Mode: 0o644}},
-				Containers: []ObservedContainer{{ID: "c", Name: want.Name, State: "running", Labels: labels, Networks: map[string]string{"web": "n"}}},
+				Images:   map[string]string{NormalizeImage(want.Image): labels[LabelImageID]},
+				Networks: []ObservedNetwork{{ID: "n", Name: "web", Labels: labels}},
+				Volumes:  []ObservedVolume{{Name: "cache", Labels: labels}},
+				Files:    map[string]ObservedFile{"forge/boot": {Exists: true, Content: []byte("e\n"), Mode: 0o644}},
+				Containers: []ObservedContainer{{ID: "c", Name: want.Name, State: "running", Labels: labels, Networks: map[string]string{"web": "n"},
+					Mounts: []ObservedMount{{Source: labels[LabelData] + "/forge/config", Target: "/etc/gitlab"}, {Source: labels[LabelData] + "/traefik/logs", Target: "/var/log/traefik"}}}},
 			}
+			s.Recognize(o)
 			p, err := Up(s, o)
 			if err != nil || !p.Empty() {
 				t.Errorf("labels of a release read as changed: %v\n%s", err, p)
+			}
+			if labels[LabelProof] != "" {
+				return
+			}
+			// What the proxy believes is made anew once, and for that reason alone.
+			s.Containers[0].NeedsProof = true
+			if p, err = Up(s, o); err != nil || len(p.Operations) == 0 || p.Operations[0].Cause != "carries no proof of this stack yet" {
+				t.Errorf("a container without the proof: %v\n%s", err, p)
 			}
 		})
 	}

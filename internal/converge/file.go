@@ -69,7 +69,7 @@ func (p *planner) lookAtFiles() error {
 			switch {
 			case looked && !seen.Exists:
 				f.cause = "not there"
-			case !looked && !p.shown(f.want.Path) && len(p.s.owned(p.o)) == 0:
+			case !looked && !p.shown(f.want.Path) && len(owned(p.o)) == 0:
 				f.cause = CauseUnseen
 			}
 		case !looked:

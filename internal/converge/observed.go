@@ -15,6 +15,8 @@ type Observed struct {
 	// container shows it, and maps to a File with Exists false when it was
 	// looked for and is not there.
 	Files map[string]ObservedFile
+	// Identity is whose the data directory is.
+	Identity ObservedIdentity
 }
 
 // ObservedNetwork is a network as the Engine lists it.
@@ -63,10 +65,22 @@ type ObservedContainer struct {
 	Created  time.Time
 	Labels   map[string]string
 	Networks map[string]string // network name → network id
-	Ports    []Port            // published ones
+	Mounts   []ObservedMount
+	Ports    []Port // published ones
+	// Service is the service of the stack that the container was proven to be
+	// made for, "" when it is not the stack's: see Stack.Recognize.
+	Service string
 	// Heard is what Listen asks for, in the order of the log. None may also
 	// mean that the log could not be read: it must prove nothing.
 	Heard []LogLine
+}
+
+// ObservedMount is a mount as the Engine lists it.
+type ObservedMount struct {
+	Source   string // on the Engine's host, also of a volume
+	Volume   string // name of the volume, "" for a bind mount
+	Target   string
+	ReadOnly bool
 }
 
 // LogLine is a line of a container's log.
@@ -100,6 +114,7 @@ const (
 	LabelSpec    = "hepta.spec"         // canonical JSON of Container, the base of every "what changed"
 	LabelImageID = "hepta.image"        // id of the image that the container was made from
 	LabelData    = "hepta.data"         // Stack.Data that the mounts of kind Data lie below
+	LabelProof   = "hepta.proof"        // Identity.ID of the data directory
 	LabelFile    = "hepta.file."        // + path: hash of a RecreateOn file
 	LabelSchema  = "hepta.schema"       // version of this set of labels
 	LabelOwner   = "hepta.lock.owner"   // lock container: user@host (pid)

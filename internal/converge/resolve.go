@@ -40,7 +40,7 @@ func (s *Stack) File(path string) *File {
 // Of lists the stack's own containers of one service, the one that does the
 // work first: it runs, or has the service's name.
 func (s *Stack) Of(service string, o *Observed) []ObservedContainer {
-	list := slices.DeleteFunc(s.owned(o), func(c ObservedContainer) bool { return c.Labels[LabelService] != service })
+	list := slices.DeleteFunc(owned(o), func(c ObservedContainer) bool { return c.Service != service })
 	name := ""
 	if c := s.Container(service); c != nil {
 		name = c.Name

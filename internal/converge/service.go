@@ -67,8 +67,8 @@ func (p *planner) sortServices() error {
 		p.services = append(p.services, v)
 		byService[v.want.Service] = v
 	}
-	for _, c := range p.s.owned(p.o) {
-		v := byService[c.Labels[LabelService]]
+	for _, c := range owned(p.o) {
+		v := byService[c.Service]
 		switch {
 		case v == nil:
 			p.orphans = append(p.orphans, c)
@@ -106,10 +106,10 @@ func compareBool(a, b bool) int {
 }
 
 // owned lists the stack's own containers, by name.
-func (s *Stack) owned(o *Observed) []ObservedContainer {
+func owned(o *Observed) []ObservedContainer {
 	var list []ObservedContainer
 	for _, c := range o.Containers {
-		if s.owns(c) {
+		if c.Service != "" {
 			list = append(list, c)
 		}
 	}
@@ -159,11 +159,11 @@ func (p *planner) drift(v *service, c *ObservedContainer) []string {
 	if c.State == "dead" || c.State == "removing" {
 		return []string{"the old container is " + c.State}
 	}
-	var causes []string
+	causes := p.unproven(v, c)
 	if spec, err := parseSpec(c.Labels[LabelSpec]); err != nil {
 		causes = append(causes, "its label "+LabelSpec+" cannot be read")
 	} else {
-		causes = changes(spec, *v.want)
+		causes = append(causes, changes(spec, *v.want)...)
 		if NormalizeImage(spec.Image) == NormalizeImage(v.want.Image) {
 			was := c.Labels[LabelImageID]
 			if id, ok := p.o.ImageID(v.want.Image); ok && was != "" && was != id && !v.want.KeepImage {
@@ -193,6 +193,19 @@ func (p *planner) drift(v *service, c *ObservedContainer) []string {
 	return causes
 }
 
+// unproven says why c may not go on for want of the stack's proof.
+func (p *planner) unproven(v *service, c *ObservedContainer) []string {
+	proof, id := c.Labels[LabelProof], p.o.Identity.ID
+	switch {
+	case !v.want.NeedsProof || p.s.Data == "":
+	case proof == "":
+		return []string{"carries no proof of this stack yet"}
+	case id != "" && proof != id:
+		return []string{"carries the proof of another data directory"}
+	}
+	return nil
+}
+
 // lost lists the networks that a container was attached to and that are not
 // there any more: it cannot start.
 func (p *planner) lost(c *ObservedContainer) []string {
@@ -214,7 +227,7 @@ func (p *planner) checkNames() error {
 			names = append(names, v.want.Name+nextSuffix)
 		}
 		for _, c := range p.o.Containers {
-			if !slices.Contains(names, c.Name) || p.s.owns(c) {
+			if !slices.Contains(names, c.Name) || c.Service != "" {
 				continue
 			}
 			return &fault.Error{Op: "plan", What: "container " + v.want.Name,
@@ -234,7 +247,7 @@ func (p *planner) checkPorts() error {
 		}
 		for _, want := range v.want.Ports {
 			for _, c := range p.o.Containers {
-				if p.s.owns(c) || !c.Running() || !slices.ContainsFunc(c.Ports, want.overlaps) {
+				if c.Service != "" || !c.Running() || !slices.ContainsFunc(c.Ports, want.overlaps) {
 					continue
 				}
 				return &fault.Error{Op: "plan", What: "container " + v.want.Name,

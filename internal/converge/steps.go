@@ -42,6 +42,9 @@ func (p *planner) planContainers() {
 func (p *planner) creation(v *service) Operation {
 	labels := p.s.labels()
 	labels[LabelService] = v.want.Service
+	if id := p.o.Identity.ID; id != "" {
+		labels[LabelProof] = id
+	}
 	labels[LabelSpec] = v.want.Spec()
 	if p.s.Data != "" {
 		labels[LabelData] = p.s.Data

@@ -39,6 +39,9 @@ type planner struct {
 // arguments give the same plan. An error means that nothing may be done: the
 // stack contradicts itself, or something that is not ours is in the way.
 func Up(s *Stack, o *Observed) (*Plan, error) {
+	if err := s.CheckIdentity(o); err != nil {
+		return nil, err
+	}
 	s, err := s.Resolved(o)
 	if err != nil {
 		return nil, err
@@ -59,6 +62,7 @@ func Up(s *Stack, o *Observed) (*Plan, error) {
 			return nil, err
 		}
 	}
+	p.noteUnpublished()
 	p.planImages()
 	if err := p.planNetworks(); err != nil {
 		return nil, err
@@ -110,18 +114,27 @@ func (p *planner) note(format string, args ...any) {
 	p.notes = append(p.notes, fmt.Sprintf(format, args...))
 }
 
-// ours says whether a label set belongs to the stack, which for a container is
-// not enough: see owns.
+// ours says whether a network or a volume with these labels was made for the
+// stack. For a container that is not enough: see Recognize.
 func (s *Stack) ours(labels map[string]string) bool { return labels[LabelStack] == s.Name }
 
-// isLock says whether a container is the lock of a running command.
-func (c ObservedContainer) isLock() bool { return c.Labels[LabelOwner] != "" }
+// LockName is the name of the container that is the stack's lock.
+func (s *Stack) LockName() string { return s.Name + "-lock" }
 
-// owns says whether a container was made for a service of the stack. Another
-// one that carries the stack's label is a guest of its proxy: people put the
-// label on it so that it is published, and it is left alone.
-func (s *Stack) owns(c ObservedContainer) bool {
-	return s.ours(c.Labels) && c.Labels[LabelService] != "" && !c.isLock()
+// noteUnpublished tells of containers that releases before the proof published
+// by the label of the stack alone.
+func (p *planner) noteUnpublished() {
+	if p.s.Publishes == "" {
+		return
+	}
+	for _, c := range p.o.Containers {
+		if c.Service != "" || !c.Running() || !p.s.ours(c.Labels) || c.Labels[p.s.Publishes] == "" || c.Name == p.s.LockName() {
+			continue
+		}
+		if proof := c.Labels[LabelProof]; proof == "" || p.o.Identity.ID != "" && proof != p.o.Identity.ID {
+			p.note("the proxy does not publish container %s: its labels carry no proof of this stack. If it is yours, create it anew with what `hepta labels` prints", c.Name)
+		}
+	}
 }
 
 func (p *planner) planImages() {
@@ -231,7 +244,7 @@ func (s *Stack) labels() map[string]string {
 // planOrphans ends the containers of services that are no longer described.
 func (p *planner) planOrphans() {
 	for _, c := range p.orphans {
-		p.farewells[c.ID] = p.discard(c, fmt.Sprintf("service %s is no longer described", c.Labels[LabelService]), "remove "+c.Name)
+		p.farewells[c.ID] = p.discard(c, fmt.Sprintf("service %s is no longer described", c.Service), "remove "+c.Name)
 	}
 }
 

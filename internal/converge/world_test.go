@@ -73,6 +73,11 @@ func (w *world) observe(s *Stack) *Observed {
 		}
 		o.Containers = append(o.Containers, c)
 	}
+	// As the owner of the lock sees it, who makes the identity where there is none.
+	if o.Identity = IdentityIn(w.disk[s.FilePath(FileIdentity)]); !o.Identity.Exists {
+		o.Identity.Identity = Identity{Stack: s.Name, ID: "proof of " + s.Data}
+	}
+	s.Recognize(o)
 	for _, f := range s.Files {
 		host := s.FilePath(f.Path)
 		if f.Once || !slices.ContainsFunc(w.containers, func(b *box) bool { return s.ours(b.Labels) && b.sees(host) }) {
@@ -109,6 +114,9 @@ func (w *world) network(name string) (ObservedNetwork, bool) {
 // step does one operation. With half it stops in the middle of those that
 // are more than one call on an old Engine.
 func (w *world) step(s *Stack, op Operation, half bool) error {
+	if at := s.FilePath(FileIdentity); !w.disk[at].Exists {
+		w.disk[at] = ObservedFile{Exists: true, Content: w.observe(s).Identity.Encode(), Mode: 0o600}
+	}
 	switch op.Kind {
 	case CreateNetwork:
 		w.networks = append(w.networks, ObservedNetwork{ID: w.id("net"), Name: op.Network.Name, Driver: "bridge", Internal: op.Network.Internal, Labels: op.Labels})
@@ -207,6 +215,7 @@ func (w *world) create(s *Stack, op Operation, half bool) error {
 	for _, m := range c.Mounts {
 		if source := s.HostPath(m); source != "" {
 			b.mounts = append(b.mounts, Mount{Source: source, Target: m.Target})
+			b.Mounts = append(b.Mounts, ObservedMount{Source: source, Target: m.Target, ReadOnly: m.ReadOnly})
 		} else if !slices.ContainsFunc(w.volumes, func(v ObservedVolume) bool { return v.Name == m.Source }) {
 			return fmt.Errorf("no volume %s", m.Source)
 		}

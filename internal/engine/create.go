@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,14 +32,14 @@ func translate(s *converge.Stack, c *converge.Container, labels map[string]strin
 	exposed, bindings := ports(c.Ports, gateway)
 	all := make(map[string]string, len(labels)+len(c.Labels))
 	for k, v := range c.Labels {
-		all[k] = v
+		all[k] = strings.ReplaceAll(v, converge.ProofPlaceholder, labels[converge.LabelProof])
 	}
 	for k, v := range labels {
 		all[k] = v
 	}
 	t := creation{
 		config: &container.Config{
-			Image: c.Image, Hostname: c.Hostname, Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: c.Env, User: c.User,
+			Image: c.Image, Hostname: c.Hostname, Entrypoint: c.Entrypoint, Cmd: withProof(c.Cmd, labels[converge.LabelProof]), Env: c.Env, User: c.User,
 			Labels: all, ExposedPorts: exposed, StopSignal: c.StopSignal, Healthcheck: health(c.Health, api),
 		},
 		host: &container.HostConfig{
@@ -83,8 +84,18 @@ func translate(s *converge.Stack, c *converge.Container, labels map[string]strin
 	return t, nil
 }
 
-// mounts binds directories of the data directory and below /etc/docker so
-// that missing ones are made; any other host path has to be there.
+// withProof gives the arguments with the stack's proof in them.
+func withProof(args []string, proof string) []string {
+	args = slices.Clone(args)
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], converge.ProofPlaceholder, proof)
+	}
+	return args
+}
+
+// mounts binds what has to be there: an Engine that makes a missing directory
+// would start a service on an empty one when it boots without a disk. Only
+// those below /etc/docker it makes itself.
 func (t *creation) mounts(s *converge.Stack, c *converge.Container) error {
 	for _, m := range c.Mounts {
 		source := m.Source
@@ -94,7 +105,7 @@ func (t *creation) mounts(s *converge.Stack, c *converge.Container) error {
 				return fmt.Errorf("mount %s: %q is not an absolute path on the Docker host", m.Target, source)
 			}
 		}
-		if m.Kind == converge.HostPath && !strings.HasPrefix(source, hostDir+"/") {
+		if m.Kind == converge.Data || m.Kind == converge.HostPath && !strings.HasPrefix(source, hostDir+"/") {
 			t.host.Mounts = append(t.host.Mounts, mount.Mount{Type: mount.TypeBind, Source: source, Target: m.Target, ReadOnly: m.ReadOnly})
 			continue
 		}

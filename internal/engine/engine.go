@@ -52,17 +52,22 @@ func (e *Engine) Up(ctx context.Context, s *converge.Stack, opts UpOptions) (*co
 	if opts.Command == "" {
 		opts.Command = "up"
 	}
-	return e.change(ctx, s, LockOptions{Image: opts.LockImage, Command: opts.Command}, opts.Check,
-		func(o *converge.Observed) (*converge.Plan, error) { return converge.Up(s, o) })
+	return e.change(ctx, s, change{
+		lock: LockOptions{Image: opts.LockImage, Command: opts.Command}, check: opts.Check,
+		decide:  func(o *converge.Observed) (*converge.Plan, error) { return converge.Up(s, o) },
+		prepare: func(ctx context.Context, l *Lock, o *converge.Observed) error { return l.claim(ctx, o.Identity) },
+	})
 }
 
 // Down ends what the stack runs. Files on the host stay, and volumes unless
 // they are asked for.
 func (e *Engine) Down(ctx context.Context, s *converge.Stack, opts DownOptions) (*converge.Plan, error) {
-	return e.change(ctx, s, LockOptions{Image: opts.LockImage, Command: "down"}, nil,
-		func(o *converge.Observed) (*converge.Plan, error) {
+	return e.change(ctx, s, change{
+		lock: LockOptions{Image: opts.LockImage, Command: "down", data: dataIfThere},
+		decide: func(o *converge.Observed) (*converge.Plan, error) {
 			return converge.Down(s, o, converge.DownOptions{Volumes: opts.Volumes})
-		})
+		},
+	})
 }
 
 // Plan looks and decides, and changes nothing.
@@ -74,25 +79,32 @@ func (e *Engine) Plan(ctx context.Context, s *converge.Stack) (*converge.Plan, e
 	return converge.Up(s, o)
 }
 
+// change is what Up and Down differ in.
+type change struct {
+	lock    LockOptions
+	check   func(context.Context) error // may refuse before the lock is taken; nil: nothing is checked
+	decide  func(*converge.Observed) (*converge.Plan, error)
+	prepare func(context.Context, *Lock, *converge.Observed) error // under the lock, before the plan is executed; may be nil
+}
+
 // change plans, and when there is something to do plans again under the lock
-// and executes that. A check that refuses ends it before the lock. What a killed
-// run has abandoned is something to do: who has the lock takes it away.
-func (e *Engine) change(ctx context.Context, s *converge.Stack, lock LockOptions, check func(context.Context) error,
-	decide func(*converge.Observed) (*converge.Plan, error)) (*converge.Plan, error) {
+// and executes that. What a killed run has abandoned is something to do: who
+// has the lock takes it away.
+func (e *Engine) change(ctx context.Context, s *converge.Stack, c change) (*converge.Plan, error) {
 	look := func(lock string) (*converge.Observed, *converge.Plan, error) {
 		o, err := e.observeFrom(ctx, s, lock)
 		if err != nil {
 			return nil, nil, err
 		}
-		plan, err := decide(o)
+		plan, err := c.decide(o)
 		return o, plan, err
 	}
 	o, plan, err := look("")
 	if err != nil || plan.Empty() && len(abandoned(s, o)) == 0 {
 		return plan, err
 	}
-	if check != nil && !plan.Empty() {
-		if err := check(ctx); err != nil {
+	if c.check != nil && !plan.Empty() {
+		if err := c.check(ctx); err != nil {
 			return plan, err
 		}
 	}
@@ -104,18 +116,27 @@ func (e *Engine) change(ctx context.Context, s *converge.Stack, lock LockOptions
 		_, is := o.ImageID(ref)
 		return is, nil
 	}
-	err = e.withImage(ctx, described, lock.Image, local, func(image string) error {
-		l, err := e.take(ctx, s, lock, image)
+	if c.lock.data == dataThere && !madeWith(s, o) {
+		c.lock.data = dataMade
+	}
+	err = e.withImage(ctx, described, c.lock.Image, local, func(image string) error {
+		l, err := e.take(ctx, s, c.lock, image)
 		if err != nil {
 			return err
 		}
 		defer l.Release()
 		now, again, err := look(l.id)
+		if now != nil {
+			l.proof = now.Identity.ID
+		}
 		if again != nil {
 			plan = again
 		}
 		if err == nil {
 			err = l.sweep(ctx, now)
+		}
+		if err == nil && !plan.Empty() && c.prepare != nil {
+			err = c.prepare(ctx, l, now)
 		}
 		if err != nil || plan.Empty() {
 			return err
@@ -126,22 +147,6 @@ func (e *Engine) change(ctx context.Context, s *converge.Stack, lock LockOptions
 		e.log.Debug("work under the lock ended", "error", err)
 	}
 	return plan, cutOff(s, err)
-}
-
-// Execute takes the stack's lock and does what the plan says, in parallel
-// where its dependencies allow. o is the snapshot that the plan was made from.
-// When an operation fails the rest is not begun, what runs is cancelled, and
-// what was half replaced is undone.
-func (e *Engine) Execute(ctx context.Context, s *converge.Stack, o *converge.Observed, plan *converge.Plan) error {
-	if plan.Empty() {
-		return nil
-	}
-	l, err := e.Lock(ctx, s, LockOptions{Command: "up"})
-	if err != nil {
-		return err
-	}
-	defer l.Release()
-	return l.execute(ctx, o, plan)
 }
 
 // whoami is what others read while they wait: user@host.

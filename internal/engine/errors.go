@@ -53,29 +53,38 @@ func cutOff(s *converge.Stack, err error) error {
 	case unanswered(err):
 		f.Why = "the Docker Engine went away in the middle of the work"
 	case errors.Is(err, ErrLockLost):
-		f.Why, f.Err = fmt.Sprintf("the Docker Engine was restarted in the middle of the work, or somebody removed container %s", lockName(s)), ErrLockLost
+		f.Why, f.Err = fmt.Sprintf("the Docker Engine was restarted in the middle of the work, or somebody removed container %s", s.LockName()), ErrLockLost
 	default:
 		return err
 	}
 	return f
 }
 
-func createFault(op converge.Operation, err error) error {
-	text := err.Error()
-	if strings.Contains(text, "bind source path does not exist") {
-		_, missing, _ := strings.Cut(text, "does not exist: ")
-		return &fault.Error{Op: "create container", What: op.Target, Why: missing + " is not on the Docker host",
-			Remedy: "Make it there, or change what mounts it in hepta.yaml.", Err: err}
+// mountFault explains why a container is not created or started because of what
+// it mounts.
+func mountFault(s *converge.Stack, op converge.Operation, err error) error {
+	if !noSource(err) {
+		return err
 	}
-	return err
+	_, missing, _ := strings.Cut(err.Error(), "does not exist: ")
+	f := &fault.Error{Op: string(op.Kind), What: op.Name(), Why: missing + " is not on the Docker host", Err: err,
+		Remedy: "Make it there, or change what mounts it in hepta.yaml."}
+	if s.Data != "" && (missing == s.Data || strings.HasPrefix(missing, s.Data+"/")) {
+		f.Why += ": is the disk of the data directory mounted?"
+		f.Remedy = "Mount the disk and run the command again."
+	}
+	return f
 }
 
 // takenPort finds the host's port, the first that is named, in what Engines say when a host port is not free.
 var takenPort = pattern.New(`(?:\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]*\]):(\d+)\b`)
 
 // startFault explains why a container does not start.
-func (e *Engine) startFault(ctx context.Context, op converge.Operation, err error) error {
+func (e *Engine) startFault(ctx context.Context, s *converge.Stack, op converge.Operation, err error) error {
 	text := err.Error()
+	if noSource(err) {
+		return mountFault(s, op, err)
+	}
 	if !strings.Contains(text, "already allocated") && !strings.Contains(text, "already in use") {
 		return err
 	}

@@ -259,7 +259,7 @@ func (x *execution) find(service string) (string, error) {
 			continue
 		}
 		for _, seen := range x.observed().Containers {
-			if seen.Name == c.Name && seen.Labels[converge.LabelService] == service {
+			if seen.Name == c.Name && seen.Service == service {
 				return seen.ID, nil
 			}
 		}

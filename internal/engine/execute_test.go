@@ -47,7 +47,7 @@ func replacing(names ...string) (*converge.Stack, *converge.Observed) {
 		c := service(n)
 		old := c
 		old.Env = []string{"OLD=1"}
-		o.Containers = append(o.Containers, converge.ObservedContainer{ID: "old-" + n, Name: c.Name, State: "running", Labels: map[string]string{
+		o.Containers = append(o.Containers, converge.ObservedContainer{ID: "old-" + n, Name: c.Name, State: "running", Service: n, Labels: map[string]string{
 			converge.LabelStack: "s", converge.LabelService: n, converge.LabelSpec: old.Spec()}})
 		o.Images[converge.NormalizeImage(c.Image)] = "sha256:" + n
 		s.Containers = append(s.Containers, c)
@@ -64,7 +64,7 @@ func TestExecuteResumed(t *testing.T) {
 		return err
 	}
 	o.Containers[0].State = "exited"
-	o.Containers = append(o.Containers, converge.ObservedContainer{ID: "next", Name: "s-a_next", State: "running", Labels: map[string]string{
+	o.Containers = append(o.Containers, converge.ObservedContainer{ID: "next", Name: "s-a_next", State: "running", Service: "a", Labels: map[string]string{
 		converge.LabelStack: "s", converge.LabelService: "a", converge.LabelSpec: s.Containers[0].Spec()}})
 	f := newFake()
 	if err := fakeLock(f, s, &recorder{}).execute(t.Context(), o, planned(t, s, o)); err != nil {

@@ -30,9 +30,10 @@ trap 'rm -f "$1" "$dir/${1##*/}"' EXIT
 if [ -d "$2" ]; then echo "$2 is a directory" >&2; exit 1; fi
 mkdir -p "${dir%/*}/"
 (umask "$3"; mkdir -p "$dir")
-mv -f "$1" "$dir/${1##*/}"
+next=$dir/${1##*/}
+[ "$1" = "$next" ] || mv -f "$1" "$next"
 if [ "$5" = yes ]; then : >"$4"; fi
-mv -f "$dir/${1##*/}" "$2"
+mv -f "$next" "$2"
 if [ "$5" != yes ]; then rm -f "$4"; fi`
 
 // stamp is the first time, not before earliest, whose nanoseconds are a

@@ -54,7 +54,7 @@ func (h host) Run(ctx context.Context, o converge.OneOff) ([]byte, error) {
 	if err := h.l.held(ctx); err != nil {
 		return nil, err
 	}
-	return h.l.e.runOnce(ctx, h.l.s, o)
+	return h.l.runOnce(ctx, o)
 }
 
 func (h host) Progress(text string) { h.Sink().Send(event(h.op, progress.Waiting, text)) }

@@ -29,11 +29,11 @@ func (e *Engine) listen(ctx context.Context, s *converge.Stack, list []converge.
 	var all sync.WaitGroup
 	for i := range list {
 		c := &list[i]
-		if c.Labels[converge.LabelStack] != s.Name || !c.Running() {
+		if c.Service == "" || !c.Running() {
 			continue
 		}
 		for _, want := range s.Containers {
-			if want.Listen.Lines == 0 || want.Service != c.Labels[converge.LabelService] {
+			if want.Listen.Lines == 0 || want.Service != c.Service {
 				continue
 			}
 			all.Go(func() {

@@ -57,6 +57,8 @@ const (
 type LockOptions struct {
 	Image   string // as in UpOptions
 	Command string // what those who wait are told: "up", "backup"
+
+	data dataMount
 }
 
 // Lock is the exclusive right to change one stack, and the hands for its
@@ -69,6 +71,7 @@ type Lock struct {
 	s     *converge.Stack
 	id    string
 	until time.Time // end of the lease
+	proof string    // of the stack, "" while it has none
 
 	mu    sync.Mutex
 	ready chan struct{} // made when the container is being started, closed after that
@@ -88,7 +91,10 @@ func (e *Engine) Lock(ctx context.Context, s *converge.Stack, opts LockOptions) 
 		if l, err = e.take(ctx, s, opts, image); err != nil {
 			return err
 		}
-		if err = l.hands(ctx); err != nil {
+		if err = l.identify(ctx); err == nil {
+			err = l.hands(ctx)
+		}
+		if err != nil {
 			l.Release()
 		}
 		return err
@@ -98,8 +104,6 @@ func (e *Engine) Lock(ctx context.Context, s *converge.Stack, opts LockOptions) 
 	}
 	return l, nil
 }
-
-func lockName(s *converge.Stack) string { return s.Name + "-lock" }
 
 // take makes the lock's container, which is to have the lock for its lease.
 func (e *Engine) take(ctx context.Context, s *converge.Stack, opts LockOptions, image string) (*Lock, error) {
@@ -120,9 +124,7 @@ func (e *Engine) take(ctx context.Context, s *converge.Stack, opts LockOptions, 
 		CapDrop: []string{"ALL"}, CapAdd: []string{"CHOWN", "DAC_OVERRIDE", "FOWNER"},
 		Resources: container.Resources{PidsLimit: &pids},
 	}
-	if s.Data != "" {
-		host.Binds = append(host.Binds, s.Data+":"+dataDir)
-	}
+	mountData(host, s, opts.data)
 	for _, f := range s.Files {
 		if strings.HasPrefix(f.Path, hostDir+"/") {
 			host.Binds = append(host.Binds, hostDir+":"+hostDirHere)
@@ -132,12 +134,19 @@ func (e *Engine) take(ctx context.Context, s *converge.Stack, opts LockOptions, 
 	var wait lockWait
 	for {
 		began := time.Now()
-		made, err := e.api.ContainerCreate(ctx, config, host, nil, nil, lockName(s))
+		made, err := e.api.ContainerCreate(ctx, config, host, nil, nil, s.LockName())
 		if err == nil {
 			return &Lock{e: e, s: s, id: made.ID, until: leaseFrom(began, time.Now()), lost: make(chan struct{})}, nil
 		}
+		if noSource(err) && len(host.Mounts) > 0 {
+			if opts.data != dataIfThere {
+				return nil, missingData(s)
+			}
+			host.Mounts = nil
+			continue
+		}
 		if !errdefs.IsConflict(err) {
-			return nil, fmt.Errorf("create lock %s: %w", lockName(s), err)
+			return nil, fmt.Errorf("create lock %s: %w", s.LockName(), err)
 		}
 		if err := e.awaitLock(ctx, s, &wait); err != nil {
 			return nil, err
@@ -182,11 +191,11 @@ func (l *Lock) start(ctx context.Context) error {
 	fail := func(err error) error {
 		switch {
 		case unfitImage(err):
-			return fmt.Errorf("%w: start lock %s: %w", errUnfit, lockName(l.s), err)
+			return fmt.Errorf("%w: start lock %s: %w", errUnfit, l.s.LockName(), err)
 		case errdefs.IsNotFound(err), errdefs.IsConflict(err): // taken away as if we were dead
-			return fmt.Errorf("%w: start lock %s: %w", ErrLockLost, lockName(l.s), err)
+			return fmt.Errorf("%w: start lock %s: %w", ErrLockLost, l.s.LockName(), err)
 		}
-		return fmt.Errorf("start lock %s: %w", lockName(l.s), err)
+		return fmt.Errorf("start lock %s: %w", l.s.LockName(), err)
 	}
 	// The connection outlives ctx: it is closed by Release.
 	conn, err := l.e.api.ContainerAttach(context.WithoutCancel(ctx), l.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true})
@@ -292,18 +301,18 @@ func (e *Engine) awaitLock(ctx context.Context, s *converge.Stack, w *lockWait) 
 	defer cancel()
 	// Subscribed before looking, so that no end is missed.
 	gone, _ := e.api.Events(ctx, events.ListOptions{Filters: filters.NewArgs(filters.Arg("type", "container"),
-		filters.Arg("event", "destroy"), filters.Arg("container", lockName(s)))})
-	holder, err := e.api.ContainerInspect(ctx, lockName(s))
+		filters.Arg("event", "destroy"), filters.Arg("container", s.LockName()))})
+	holder, err := e.api.ContainerInspect(ctx, s.LockName())
 	if errdefs.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
-		return unreachable("look at lock "+lockName(s), err)
+		return unreachable("look at lock "+s.LockName(), err)
 	}
 	labels := holder.Config.Labels
 	if labels[converge.LabelOwner] == "" || labels[converge.LabelStack] != s.Name {
-		return &fault.Error{Op: "lock stack", What: s.Name, Why: fmt.Sprintf("the name %s belongs to a container that is no lock (%s)", lockName(s), holder.Config.Image),
-			Remedy: "Rename or remove that container: " + e.docker("rename", lockName(s), "other-"+lockName(s))}
+		return &fault.Error{Op: "lock stack", What: s.Name, Why: fmt.Sprintf("the name %s belongs to a container that is no lock (%s)", s.LockName(), holder.Config.Image),
+			Remedy: "Rename or remove that container: " + e.docker("rename", s.LockName(), "other-"+s.LockName())}
 	}
 	if holder.ID != w.id {
 		*w = lockWait{id: holder.ID}
@@ -320,7 +329,7 @@ func (e *Engine) awaitLock(ctx context.Context, s *converge.Stack, w *lockWait) 
 	}
 	if is := holder.State.Status; time.Since(w.told) >= tellAgain && (is == container.StateCreated || is == container.StateRunning || is == container.StatePaused) {
 		w.told = time.Now()
-		e.sink.Send(progress.Event{State: progress.Info, Kind: "lock", Resource: "lock " + lockName(s),
+		e.sink.Send(progress.Event{State: progress.Info, Kind: "lock", Resource: "lock " + s.LockName(),
 			Text: "waiting for " + holderText(labels, w.told) + ". " + e.breakLock(holder.ID)})
 	}
 	timer := time.NewTimer(lockPoll)

@@ -210,7 +210,7 @@ func TestEngineLockOfTheDead(t *testing.T) {
 	leave := func() {
 		t.Helper()
 		_, err := st.api.ContainerCreate(t.Context(), &container.Config{Image: testImage, Cmd: []string{"cat"},
-			Labels: map[string]string{converge.LabelStack: st.stack.Name, converge.LabelOwner: "bob@elsewhere (pid 1)"}}, nil, nil, nil, lockName(st.stack))
+			Labels: map[string]string{converge.LabelStack: st.stack.Name, converge.LabelOwner: "bob@elsewhere (pid 1)"}}, nil, nil, nil, st.stack.LockName())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -232,8 +232,12 @@ func TestEngineLockOfTheDead(t *testing.T) {
 		t.Errorf("there was something to do:\n%s", plan)
 	}
 	st.mustBeUnlocked(t)
+	proof, err := st.Proof(t.Context(), st.stack)
+	if err != nil {
+		t.Fatal(err)
+	}
 	made, err := st.api.ContainerCreate(t.Context(), &container.Config{Image: testImage, Cmd: []string{"cat"},
-		Labels: map[string]string{converge.LabelStack: st.stack.Name, labelOnce: "true"}}, nil, nil, nil, st.stack.Name+"-reach-1")
+		Labels: map[string]string{converge.LabelStack: st.stack.Name, labelOnce: "true", converge.LabelProof: proof}}, nil, nil, nil, st.stack.Name+"-reach-1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +258,7 @@ func TestEngineLockOfTheDead(t *testing.T) {
 
 func (st *stage) mustBeUnlocked(t *testing.T) {
 	t.Helper()
-	if _, err := st.api.ContainerInspect(t.Context(), lockName(st.stack)); !errdefs.IsNotFound(err) {
+	if _, err := st.api.ContainerInspect(t.Context(), st.stack.LockName()); !errdefs.IsNotFound(err) {
 		t.Errorf("the lock is still there: %v", err)
 	}
 }

@@ -103,9 +103,14 @@ func (e *Engine) oldImages(ctx context.Context, s *converge.Stack) ([]string, er
 	if err != nil {
 		return nil, unreachable("list containers", err)
 	}
-	var images []string
+	var o converge.Observed
 	for _, c := range list {
-		if c.Labels[converge.LabelService] != "" {
+		o.Containers = append(o.Containers, observedContainer(c))
+	}
+	s.Recognize(&o)
+	var images []string
+	for _, c := range o.Containers {
+		if c.Service != "" {
 			images = append(images, c.ImageID)
 		}
 	}

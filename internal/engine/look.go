@@ -40,7 +40,7 @@ type view struct {
 type vista struct{ id, dir string }
 
 // observeFiles looks at every file through a container that shows it.
-func (e *Engine) observeFiles(ctx context.Context, s *converge.Stack, containers []container.Summary, lock string) (map[string]converge.ObservedFile, error) {
+func (e *Engine) observeFiles(ctx context.Context, s *converge.Stack, containers []converge.ObservedContainer, lock string) (map[string]converge.ObservedFile, error) {
 	seen := make(map[string]converge.ObservedFile)
 	var mu sync.Mutex
 	group, gctx := errgroup.WithContext(ctx)
@@ -214,23 +214,31 @@ func (e *Engine) leaving(ctx context.Context, id string) bool {
 // window finds a container of the stack through whose mounts a file can be
 // seen, and where it lies in there. It is one of a service or the caller's own
 // lock: any other lock leaves with its owner.
-func window(s *converge.Stack, containers []container.Summary, lock, file string) (id, inside string) {
+func window(s *converge.Stack, containers []converge.ObservedContainer, lock, file string) (id, inside string) {
 	for _, c := range containers {
-		fit := c.Labels[converge.LabelService] != "" || c.ID == lock
-		if c.Labels[converge.LabelStack] != s.Name || !fit || c.State == "dead" || c.State == "removing" {
+		if c.Service == "" && c.ID != lock {
 			continue
 		}
-		mounts := converge.Container{}
-		for _, m := range c.Mounts {
-			if m.Type == "bind" {
-				mounts.Mounts = append(mounts.Mounts, converge.Mount{Kind: converge.HostPath, Source: m.Source, Target: m.Destination})
-			}
-		}
-		if at, ok := s.Shows(&mounts, file); ok {
+		if at, ok := shows(s, c, file); ok {
 			return c.ID, at
 		}
 	}
 	return "", ""
+}
+
+// shows reports whether a file of the stack can be seen through a bind mount of
+// a container, and where it lies in there.
+func shows(s *converge.Stack, c converge.ObservedContainer, file string) (inside string, ok bool) {
+	if c.State == container.StateDead || c.State == container.StateRemoving {
+		return "", false
+	}
+	mounts := converge.Container{}
+	for _, m := range c.Mounts {
+		if m.Volume == "" {
+			mounts.Mounts = append(mounts.Mounts, converge.Mount{Kind: converge.HostPath, Source: m.Source, Target: m.Target})
+		}
+	}
+	return s.Shows(&mounts, file)
 }
 
 // readFile reads one file out of a container, running or not. What is there

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 	"golang.org/x/sync/errgroup"
@@ -53,9 +55,13 @@ func (e *Engine) observe(ctx context.Context, s *converge.Stack, lock string) (*
 		for _, c := range containers {
 			o.Containers = append(o.Containers, observedContainer(c))
 		}
+		if err = e.observeIdentity(gctx, s, o, lock); err != nil {
+			return err
+		}
+		s.Recognize(o)
 		var heard sync.WaitGroup
 		heard.Go(func() { e.listen(gctx, s, o.Containers) })
-		o.Files, err = e.observeFiles(gctx, s, containers, lock)
+		o.Files, err = e.observeFiles(gctx, s, o.Containers, lock)
 		heard.Wait()
 		return err
 	})
@@ -125,6 +131,13 @@ func observedContainer(c container.Summary) converge.ObservedContainer {
 				o.Networks[name] = n.NetworkID
 			}
 		}
+	}
+	for _, m := range c.Mounts {
+		seen := converge.ObservedMount{Source: m.Source, Target: m.Destination, ReadOnly: !m.RW}
+		if m.Type != mount.TypeBind {
+			seen.Volume = cmp.Or(m.Name, string(m.Type))
+		}
+		o.Mounts = append(o.Mounts, seen)
 	}
 	for _, p := range c.Ports {
 		if p.PublicPort != 0 {

@@ -49,7 +49,9 @@ func (p *parting) ImageList(context.Context, image.ListOptions) ([]image.Summary
 
 func showing(id string, labels map[string]string) container.Summary {
 	labels[converge.LabelStack] = "lab"
-	return container.Summary{ID: id, Labels: labels, State: "running", Mounts: []container.MountPoint{{Type: "bind", Source: "/srv/lab", Destination: "/data"}}}
+	return container.Summary{ID: id, Labels: labels, State: "running", Mounts: []container.MountPoint{
+		{Type: "bind", Source: "/srv/lab", Destination: "/data", RW: true}, {Type: "bind", Source: "/srv/lab/a", Destination: "/a", RW: true},
+	}}
 }
 
 func TestObserveWhileContainersLeave(t *testing.T) {

@@ -21,8 +21,13 @@ const labelOnce = "hepta.once"
 // runOnce runs a container that does one thing and gives what it printed. The
 // Engine removes the container when it ends, also when nobody waits any more;
 // one that was never started is removed by whoever has the lock next.
-func (e *Engine) runOnce(ctx context.Context, s *converge.Stack, o converge.OneOff) ([]byte, error) {
-	t, err := translate(s, &o.Container, map[string]string{converge.LabelStack: s.Name, converge.LabelSchema: converge.Schema, labelOnce: "true"}, "", e.api)
+func (l *Lock) runOnce(ctx context.Context, o converge.OneOff) ([]byte, error) {
+	e, s := l.e, l.s
+	labels := map[string]string{converge.LabelStack: s.Name, converge.LabelSchema: converge.Schema, labelOnce: "true"}
+	if l.proof != "" {
+		labels[converge.LabelProof] = l.proof
+	}
+	t, err := translate(s, &o.Container, labels, "", e.api)
 	if err != nil {
 		return nil, err
 	}
@@ -74,8 +79,12 @@ func (e *Engine) runOnce(ctx context.Context, s *converge.Stack, o converge.OneO
 func abandoned(s *converge.Stack, o *converge.Observed) []converge.ObservedContainer {
 	var list []converge.ObservedContainer
 	for _, c := range o.Containers {
-		ours := c.Labels[converge.LabelStack] == s.Name && (c.Labels[labelOnce] != "" || c.Labels[converge.LabelOwner] != "")
-		if ours && c.State == container.StateCreated {
+		if c.State != container.StateCreated || c.Labels[converge.LabelStack] != s.Name {
+			continue
+		}
+		isLock := c.Name == s.LockName() && c.Labels[converge.LabelOwner] != ""
+		isOnce := c.Labels[labelOnce] != "" && c.Labels[converge.LabelProof] == o.Identity.ID
+		if isLock || isOnce {
 			list = append(list, c)
 		}
 	}

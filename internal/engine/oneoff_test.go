@@ -21,11 +21,11 @@ import (
 func TestRunOnce(t *testing.T) {
 	needImage(t)
 	docker := dialTest(t)
-	e := New(docker, slog.New(slog.DiscardHandler), nil)
 	s := &converge.Stack{Name: fmt.Sprintf("once%d", os.Getpid())}
+	l := &Lock{e: New(docker, slog.New(slog.DiscardHandler), nil), s: s}
 	name := s.Name + "-once"
 	run := func(ctx context.Context, script string) (string, error) {
-		out, err := e.runOnce(ctx, s, converge.OneOff{
+		out, err := l.runOnce(ctx, converge.OneOff{
 			Container: converge.Container{Name: name, Image: testImage, Entrypoint: []string{"sh", "-c"}, Cmd: []string{script}, Env: []string{"WORD=env"}, ExtraHosts: []string{"some.test:10.0.0.5"}},
 			Files:     map[string]string{"/word": "file\n"},
 		})

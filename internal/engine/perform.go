@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 
@@ -189,9 +190,18 @@ func (x *execution) create(ctx context.Context, op converge.Operation) error {
 	if err != nil {
 		return err
 	}
+	if labels[converge.LabelProof] != "" {
+		t.host.Mounts = append(t.host.Mounts, mount.Mount{Type: mount.TypeBind, Source: x.l.s.FilePath(converge.FileIdentity), Target: converge.IdentityTarget, ReadOnly: true})
+	}
 	made, err := api.ContainerCreate(ctx, t.config, t.host, t.net, nil, op.Target)
+	if noSource(err) {
+		if err := x.l.makeDirectories(ctx, op.Container); err != nil {
+			return err
+		}
+		made, err = api.ContainerCreate(ctx, t.config, t.host, t.net, nil, op.Target)
+	}
 	if err != nil {
-		return createFault(op, err)
+		return mountFault(x.l.s, op, err)
 	}
 	for _, w := range made.Warnings {
 		x.l.e.log.Warn("create container", "name", op.Target, "warning", w)
@@ -210,7 +220,7 @@ func (x *execution) create(ctx context.Context, op converge.Operation) error {
 func (x *execution) start(ctx context.Context, op converge.Operation) error {
 	id := x.id(op.Target)
 	if err := x.l.e.api.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
-		return x.l.e.startFault(ctx, op, err)
+		return x.l.e.startFault(ctx, x.l.s, op, err)
 	}
 	x.mu.Lock()
 	x.services[op.Container.Service] = id

@@ -38,8 +38,9 @@ func TestTranslate(t *testing.T) {
 		}
 	}
 	check("labels", got.config.Labels, map[string]string{"l": "1", "hepta.stack": "s"})
-	check("binds", got.host.Binds, []string{"/srv/hepta/forge/config:/etc/gitlab", "cache:/cache:ro", "/etc/docker/certs.d:/certs"})
-	check("mounts", got.host.Mounts, []mount.Mount{{Type: mount.TypeBind, Source: "/var/run/docker.sock", Target: "/var/run/docker.sock", ReadOnly: true}})
+	check("binds", got.host.Binds, []string{"cache:/cache:ro", "/etc/docker/certs.d:/certs"})
+	check("mounts", got.host.Mounts, []mount.Mount{{Type: mount.TypeBind, Source: "/srv/hepta/forge/config", Target: "/etc/gitlab"},
+		{Type: mount.TypeBind, Source: "/var/run/docker.sock", Target: "/var/run/docker.sock", ReadOnly: true}})
 	check("ports", got.host.PortBindings, nat.PortMap{"443/tcp": {{HostPort: "443"}}, "5353/udp": {{HostIP: "::1", HostPort: "53"}}, "80/tcp": {{}}})
 	check("stop timeout", *got.config.StopTimeout, 2)
 	check("log", got.host.LogConfig, container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "10m", "max-file": "3"}})
