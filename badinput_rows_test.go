@@ -76,6 +76,7 @@ const (
 var badInputRows = []badInputRow{
 	{key: "stack", yaml: "forge: a.b\nstack: ¤", value: "lab"},
 	{key: "data", yaml: "forge: a.b\ndata: ¤", value: "/srv/x"},
+	{key: "share_data_with", yaml: "forge: a.b\nshare_data_with: ¤", part: "[¤]", value: "§"},
 	{key: "network", yaml: "forge: a.b\nnetwork: ¤", value: "Web_1"},
 	{key: "docker", yaml: "forge: a.b\ndocker: ¤", value: "ssh://admin@vm-1"},
 	{key: "docker.host", yaml: "forge: a.b\ndocker: {host: ¤}", value: "ssh://admin@vm-1"},

@@ -68,7 +68,7 @@ func (s *Stack) composeAlone(opts []Option) (err error) {
 
 // bare is the stack before any room has added its part.
 func (s *Stack) bare() converge.Stack {
-	return converge.Stack{Name: s.cfg.Stack, Data: s.cfg.Data, Warn: []func(*converge.Observed) []string{s.warnings}}
+	return converge.Stack{Name: s.cfg.Stack, Data: s.cfg.Data, SharedWith: s.cfg.ShareDataWith, Warn: []func(*converge.Observed) []string{s.warnings}}
 }
 
 // runners are the stack's runners. The forge of the stack is asked through its

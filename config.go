@@ -19,6 +19,8 @@ type Config struct {
 	Stack string `yaml:"stack" default:"hepta" check:"name"`
 	// Directory on the Docker host that holds everything that must survive. Default: /srv/ and the name of the stack.
 	Data string `yaml:"data" check:"abs"`
+	// Names of other containers on the Docker host that may write to the data directory or one above it, such as a backup program.
+	ShareDataWith []string `yaml:"share_data_with"`
 	// Docker network of the proxy and what it publishes. Made when missing; one that is there is used as it is and never removed.
 	Network string `yaml:"network" default:"web" check:"netname"`
 	// The Docker Engine. An address alone is short for host. Default: DOCKER_HOST, then the current docker context.

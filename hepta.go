@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/docker/docker/client"
@@ -136,18 +137,27 @@ func (s *Stack) fits(ctx context.Context) error {
 
 // Plan looks at the host and says what Up would do. It changes nothing. A
 // proxy that the Engine cannot work with is an error, told with the plan.
-func (s *Stack) Plan(ctx context.Context) (*Plan, error) {
+func (s *Stack) Plan(ctx context.Context) (*Plan, error) { return s.PlanUp(ctx, UpOptions{}) }
+
+// PlanUp is Plan for what Up would do with options. Services that nothing
+// describes are removed in the plan, with a note, also where Up refuses that.
+func (s *Stack) PlanUp(ctx context.Context, o UpOptions) (*Plan, error) {
 	e, err := s.engine(ctx)
 	if err != nil {
 		return nil, err
 	}
-	o, plan, err := s.look(ctx, e)
+	agreed := o.RemoveOrphans
+	o.RemoveOrphans = true
+	seen, plan, err := s.look(ctx, e, o)
 	if err != nil {
 		return nil, fmt.Errorf("plan stack %s: %w", s.cfg.Stack, err)
 	}
-	plan.Notes = append(plan.Notes, s.tokenNotes(ctx, o, plan)...)
+	if len(plan.Orphans) > 0 && !agreed {
+		plan.Notes = append(plan.Notes, strings.Join(plan.Orphans, ", ")+" would be removed because nothing describes it: up asks before, and wants --remove-orphans where nobody can be asked")
+	}
+	plan.Notes = append(plan.Notes, s.tokenNotes(ctx, seen, plan)...)
 	if plan.Empty() {
-		plan.Notes = append(plan.Notes, s.certificateNotes(o)...)
+		plan.Notes = append(plan.Notes, s.certificateNotes(seen)...)
 	}
 	if !plan.Empty() {
 		if err := s.fits(ctx); err != nil {
@@ -158,13 +168,14 @@ func (s *Stack) Plan(ctx context.Context) (*Plan, error) {
 }
 
 // look is a snapshot of the host, and what Up would do by it.
-func (s *Stack) look(ctx context.Context, e *engine.Engine) (*converge.Observed, *Plan, error) {
-	o, err := e.Observe(ctx, &s.want)
+func (s *Stack) look(ctx context.Context, e *engine.Engine, o UpOptions) (*converge.Observed, *Plan, error) {
+	want := s.wanted(o.allow())
+	seen, err := e.Observe(ctx, want)
 	if err != nil {
 		return nil, nil, err
 	}
-	plan, err := converge.Up(&s.want, o)
-	return o, plan, err
+	plan, err := converge.Up(want, seen)
+	return seen, plan, err
 }
 
 // UpOptions is for Up.
@@ -173,7 +184,38 @@ type UpOptions struct {
 	Command string
 	// Pull gets newer images of names that float first: see Stack.Pull.
 	Pull bool
+	// RemoveOrphans removes the containers of services that the configuration
+	// does not describe. Without it such a stack is refused with ErrOrphans: it
+	// may be another one of the same name.
+	RemoveOrphans bool
+	// Renamed goes on with the data directory and the containers of a stack
+	// that had another name, or another forge's name.
+	Renamed bool
+	// NewData begins anew in an empty data directory, though the stack's forge
+	// has run on another one.
+	NewData bool
 }
+
+func (o UpOptions) allow() converge.Allow {
+	return converge.Allow{RemoveOrphans: o.RemoveOrphans, Renamed: o.Renamed, NewData: o.NewData}
+}
+
+// wanted is the stack as it is described, with what somebody has agreed to.
+func (s *Stack) wanted(allow converge.Allow) *converge.Stack {
+	want := s.want
+	want.Allow = allow
+	return &want
+}
+
+// The reasons for which Plan, Up and Down refuse to touch what is on the host.
+var (
+	ErrOrphans    = converge.ErrOrphans    // services that are not described would be removed
+	ErrOtherStack = converge.ErrOtherStack // the data directory is another stack's
+	ErrOtherForge = converge.ErrOtherForge // the data directory or the containers are another forge's
+	ErrDataInUse  = converge.ErrDataInUse  // another container writes to the data directory
+	ErrNewData    = converge.ErrNewData    // the forge would begin anew in an empty data directory
+	ErrRenamed    = converge.ErrRenamed    // the forge is there under the name of another stack
+)
 
 // Up makes the host look like the configuration, waits until everything
 // serves, and returns what it did, also when it came not to its end. When
@@ -190,7 +232,7 @@ func (s *Stack) Up(ctx context.Context, o UpOptions) (*Plan, error) {
 			return nil, err
 		}
 	}
-	plan, err := e.Up(ctx, &s.want, engine.UpOptions{Command: o.Command, Check: s.fits})
+	plan, err := e.Up(ctx, s.wanted(o.allow()), engine.UpOptions{Command: o.Command, Check: s.fits})
 	if err != nil {
 		return plan, fmt.Errorf("bring up stack %s: %w", s.cfg.Stack, err)
 	}
@@ -203,6 +245,8 @@ func (s *Stack) Up(ctx context.Context, o UpOptions) (*Plan, error) {
 // DownOptions is for Down.
 type DownOptions struct {
 	Volumes bool // also remove the stack's named volumes; the data directory stays in any case
+	// RemoveOrphans is as in UpOptions.
+	RemoveOrphans bool
 }
 
 // Down removes the stack's containers and its network. Data stays.
@@ -211,7 +255,7 @@ func (s *Stack) Down(ctx context.Context, o DownOptions) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, err := e.Down(ctx, &s.want, engine.DownOptions{Volumes: o.Volumes})
+	plan, err := e.Down(ctx, s.wanted(converge.Allow{RemoveOrphans: o.RemoveOrphans}), engine.DownOptions{Volumes: o.Volumes})
 	if err != nil {
 		return plan, fmt.Errorf("take down stack %s: %w", s.cfg.Stack, err)
 	}

@@ -71,7 +71,7 @@ func (s *Stack) Status(ctx context.Context) (*Status, error) {
 
 // statusOf is the status with the plan, an empty one where Up refuses.
 func (s *Stack) statusOf(o *converge.Observed) (*Status, *Plan) {
-	plan, refused := converge.Up(&s.want, o)
+	plan, refused := converge.Up(s.wanted(converge.Allow{RemoveOrphans: true}), o)
 	if refused != nil {
 		plan = &Plan{Stack: s.cfg.Stack}
 	}

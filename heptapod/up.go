@@ -2,11 +2,9 @@ package heptapod
 
 import (
 	"context"
-	"strings"
 
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/engine"
-	"github.com/heptaup/hepta/internal/fault"
 )
 
 // Plan looks at the Docker host and says what Up would do.
@@ -39,13 +37,6 @@ func (f *Forge) Down(ctx context.Context) (*converge.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := e.Observe(ctx, &converge.Stack{Name: f.cfg.Stack, Data: f.cfg.Data})
-	if err != nil {
-		return nil, err
-	}
-	if _, err := f.refuseCompany(o); err != nil {
-		return nil, err
-	}
 	return e.Down(ctx, s, engine.DownOptions{})
 }
 
@@ -55,26 +46,6 @@ func (f *Forge) alone(ctx context.Context) (*converge.Stack, *engine.Engine, err
 	if err != nil {
 		return nil, nil, err
 	}
-	s.Decide = append(s.Decide, f.refuseCompany)
 	e, err := f.engine(ctx)
 	return &s, e, err
-}
-
-// refuseCompany keeps the containers of a larger stack from being taken for
-// ones that are no longer wanted.
-func (f *Forge) refuseCompany(o *converge.Observed) ([]converge.Task, error) {
-	var others []string
-	for _, c := range o.Containers {
-		if c.Service != "" && c.Service != Service {
-			others = append(others, c.Name)
-		}
-	}
-	if len(others) == 0 {
-		return nil, nil
-	}
-	return nil, &fault.Error{
-		Op: "plan", What: f.ContainerName() + " alone",
-		Why:    "the stack " + f.cfg.Stack + " has more in it: " + strings.Join(others, ", "),
-		Remedy: "Work on the whole stack, or give the forge a stack of its own.",
-	}
 }

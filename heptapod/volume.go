@@ -35,7 +35,7 @@ func parseVolume(text string) (converge.Mount, error) {
 		return converge.Mount{}, fmt.Errorf("%q ends in an option that is neither ro nor rw", text)
 	}
 	for _, own := range ownMounts() {
-		if isBelow(own.Target, target) {
+		if converge.IsBelow(own.Target, target) {
 			return converge.Mount{}, fmt.Errorf("%s is the forge's own: it lies in the data directory", target)
 		}
 	}
@@ -57,7 +57,7 @@ func (cfg Config) mounts() []converge.Mount {
 // outlives the container, in the forge's data or in a volume.
 func (cfg Config) keeps(dir string) bool {
 	dir = path.Clean(dir)
-	mounts := slices.DeleteFunc(cfg.mounts(), func(m converge.Mount) bool { return !isBelow(dir, m.Target) })
+	mounts := slices.DeleteFunc(cfg.mounts(), func(m converge.Mount) bool { return !converge.IsBelow(dir, m.Target) })
 	if len(mounts) == 0 {
 		return false
 	}
@@ -69,11 +69,6 @@ func (cfg Config) keeps(dir string) bool {
 		return nearest.Target == dataMount && dir != dataMount
 	}
 	return true
-}
-
-// isBelow reports whether a path is a directory or lies in it.
-func isBelow(name, dir string) bool {
-	return name == dir || strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/")
 }
 
 func (p *problems) volumes(cfg Config) {

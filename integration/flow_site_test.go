@@ -170,9 +170,10 @@ func (s *site) lab(t *testing.T, change ...func(*hepta.Config)) *hepta.Stack {
 	return stack
 }
 
+// up brings a stack up; scenarios share stacks and leave services out.
 func up(t *testing.T, stack *hepta.Stack) *hepta.Plan {
 	t.Helper()
-	plan, err := stack.Up(t.Context(), hepta.UpOptions{})
+	plan, err := stack.Up(t.Context(), hepta.UpOptions{RemoveOrphans: true})
 	if err != nil {
 		t.Fatalf("%s\n%s", fault.Describe(err), plan)
 	}
@@ -210,7 +211,7 @@ func (s *site) raze(t *testing.T, stack *hepta.Stack) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if _, err := stack.Down(ctx, hepta.DownOptions{Volumes: true}); err != nil {
+		if _, err := stack.Down(ctx, hepta.DownOptions{Volumes: true, RemoveOrphans: true}); err != nil {
 			t.Error(fault.Describe(err))
 		}
 	})

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/engine"
-	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/internal/progress"
 )
 
@@ -41,13 +39,6 @@ func (r *Runners) Up(ctx context.Context) (*Plan, error) {
 // is over. The runners stay in the forge, offline, and Up brings them back.
 func (r *Runners) Down(ctx context.Context) (*Plan, error) {
 	return r.on(ctx, "take down", func(e *engine.Engine, ctx context.Context, s *converge.Stack) (*Plan, error) {
-		o, err := e.Observe(ctx, &converge.Stack{Name: s.Name, Data: s.Data})
-		if err != nil {
-			return nil, err
-		}
-		if _, err := r.refuseCompany(o); err != nil {
-			return nil, err
-		}
 		return e.Down(ctx, s, engine.DownOptions{})
 	})
 }
@@ -83,6 +74,14 @@ func (r *Runners) Change(ctx context.Context, command string, f func(*Roster) er
 	return err
 }
 
+// alone is the stack that holds the runners only. Without any runner their
+// container is meant to go; one of another service never is.
+func (r *Runners) alone() converge.Stack {
+	s := r.Resources()
+	s.Drops = []string{Service}
+	return s
+}
+
 // on runs f on the Engine with the runners alone.
 func (r *Runners) on(ctx context.Context, verb string, f func(*engine.Engine, context.Context, *converge.Stack) (*Plan, error)) (*Plan, error) {
 	var api engine.API = r.opts.Docker
@@ -94,30 +93,12 @@ func (r *Runners) on(ctx context.Context, verb string, f func(*engine.Engine, co
 		defer made.Close()
 		api = made
 	}
-	s := r.Resources()
-	s.Decide = append(s.Decide, r.refuseCompany)
+	s := r.alone()
 	plan, err := f(engine.New(api, r.opts.Log, r.opts.Progress).Reached(r.opts.Host), ctx, &s)
 	if err != nil {
 		return plan, fmt.Errorf("%s runners of stack %s: %w", verb, r.cfg.Stack, err)
 	}
 	return plan, nil
-}
-
-// refuseCompany keeps the containers of a larger stack from being taken for
-// ones that are no longer wanted.
-func (r *Runners) refuseCompany(o *converge.Observed) ([]converge.Task, error) {
-	var others []string
-	for _, c := range o.Containers {
-		if c.Service != "" && c.Service != Service {
-			others = append(others, c.Name)
-		}
-	}
-	if len(others) == 0 {
-		return nil, nil
-	}
-	return nil, &fault.Error{Op: "plan", What: r.ContainerName() + " alone",
-		Why:    "the stack " + r.cfg.Stack + " has more in it: " + strings.Join(others, ", "),
-		Remedy: "Work on the whole stack, or give the runners a stack of their own."}
 }
 
 // view is a machine that is only looked at, as it was when it was observed.

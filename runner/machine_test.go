@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -16,11 +17,18 @@ func TestRunnersAloneRefuseALargerStack(t *testing.T) {
 	ours := func(service string) converge.ObservedContainer {
 		return converge.ObservedContainer{Name: "lab-" + service, Service: service}
 	}
-	_, err = r.refuseCompany(&converge.Observed{Containers: []converge.ObservedContainer{ours(Service), ours("heptapod")}})
-	if err == nil || !strings.Contains(err.Error(), "lab-heptapod") || fault.Remedy(err) == "" {
-		t.Errorf("got %v", err)
+	s := r.alone()
+	company := &converge.Observed{Containers: []converge.ObservedContainer{ours(Service), ours("heptapod")}}
+	_, up := converge.Up(&s, company)
+	_, down := converge.Down(&s, company, converge.DownOptions{})
+	for _, err := range []error{up, down} {
+		if !errors.Is(err, converge.ErrOrphans) || !strings.Contains(err.Error(), "lab-heptapod") || strings.Contains(err.Error(), "lab-runner") || fault.Remedy(err) == "" {
+			t.Errorf("got %v", err)
+		}
 	}
-	if _, err = r.refuseCompany(&converge.Observed{Containers: []converge.ObservedContainer{ours(Service)}}); err != nil {
-		t.Errorf("its own container: %v", err)
+	// Without any runner their container is meant to go.
+	alone := &converge.Observed{Containers: []converge.ObservedContainer{ours(Service)}}
+	if p, err := converge.Up(&s, alone); err != nil || p.Empty() {
+		t.Errorf("its own container: %v, %v", p, err)
 	}
 }

@@ -115,6 +115,12 @@ func (i *issuer) authority(ctx context.Context, host converge.Host, root []byte,
 	if err != nil {
 		return nil, err
 	}
+	if len(key) == 0 && len(root) > 0 {
+		return nil, &fault.Error{
+			Op: "issue", What: "certificate", Why: "the key of the authority, " + rootKeyFile + ", is gone, and its certificate is there: a new authority is one that nobody trusts",
+			Remedy: "Bring " + rootKeyFile + " below the data directory back from a backup, or remove " + RootFile + " as well to have a new authority made: then everyone who trusts the old one has to take the new " + RootFile + ".",
+		}
+	}
 	if len(key) == 0 {
 		authority, err := pki.New(i.name, now, i.hosts...)
 		if err != nil {
@@ -136,7 +142,7 @@ func (i *issuer) authority(ctx context.Context, host converge.Host, root []byte,
 	if err != nil {
 		return nil, &fault.Error{
 			Op: "read file", What: rootKeyFile, Why: "it is not the key that was written there", Err: err,
-			Remedy: "Bring " + rootKeyFile + " below the data directory back from a backup, or remove it to have a new authority made: then everyone who trusts the old one has to take " + RootFile + " anew.",
+			Remedy: "Bring " + rootKeyFile + " below the data directory back from a backup, or remove it and " + RootFile + " to have a new authority made: then everyone who trusts the old one has to take the new " + RootFile + ".",
 		}
 	}
 	if renewed {

@@ -186,7 +186,7 @@ func TestCertificateAfterLosses(t *testing.T) {
 		{"root, unseen leaf", RootFile, false, converge.CauseUnseen, false}, // made again from the key
 		{"root replaced, unseen leaf", "", false, converge.CauseUnseen, false},
 		{"key, good leaf", rootKeyFile, true, "", true},
-		{"key and leaf", rootKeyFile + " " + leafFile, true, "no certificate yet", false},
+		{"key, root and leaf", rootKeyFile + " " + RootFile + " " + leafFile, true, "no certificate yet", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLab(t)
@@ -203,6 +203,21 @@ func TestCertificateAfterLosses(t *testing.T) {
 				t.Errorf("the same root: %v", same)
 			}
 		})
+	}
+}
+
+// Whoever trusts the authority is not locked out because its key was lost.
+func TestAuthorityWithoutItsKeyIsNotReplaced(t *testing.T) {
+	l := newLab(t)
+	l.must(true, "no certificate yet")
+	root := l.disk.files[RootFile]
+	delete(l.disk.files, rootKeyFile)
+	delete(l.disk.files, leafFile)
+	if _, err := l.up(true); err == nil || !strings.Contains(fault.Describe(err), "from a backup, or remove ca/ca.crt") {
+		t.Errorf("got %v", err)
+	}
+	if !bytes.Equal(root, l.disk.files[RootFile]) || l.disk.files[rootKeyFile] != nil {
+		t.Error("another authority was made")
 	}
 }
 

@@ -1,6 +1,7 @@
 package traefik
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/docker/docker/client"
 
+	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/fault"
 )
 
@@ -84,5 +86,23 @@ func TestUpRefusesAnImageThatTheEngineDoesNotServe(t *testing.T) {
 	}
 	if _, err := p.Down(t.Context()); err != nil {
 		t.Errorf("it cannot even be taken down: %v", err)
+	}
+}
+
+// The proxy alone never takes the other services of a stack for ones that are
+// no longer wanted.
+func TestTheProxyAloneLeavesALargerStackAlone(t *testing.T) {
+	p, err := New(Config{Stack: "lab", TLS: TLS{Mode: TLSOff}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := p.Resources()
+	company := &converge.Observed{Containers: []converge.ObservedContainer{{Name: "lab-heptapod", Service: "heptapod", State: "running"}}}
+	_, up := converge.Up(&s, company)
+	_, down := converge.Down(&s, company, converge.DownOptions{})
+	for _, err := range []error{up, down} {
+		if !errors.Is(err, converge.ErrOrphans) || !strings.Contains(err.Error(), "lab-heptapod") {
+			t.Errorf("got %v", err)
+		}
 	}
 }

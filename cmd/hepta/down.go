@@ -19,6 +19,7 @@ func downCommand(t terminal) *cli.Command {
 			"   hepta down --volumes",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "volumes", Usage: "also remove the stack's named volumes; never the data directory"},
+			removeOrphansFlag(),
 		},
 		Action: noArguments(func(c *cli.Context) error {
 			s, err := open(c, t)
@@ -26,7 +27,11 @@ func downCommand(t terminal) *cli.Command {
 				return err
 			}
 			defer s.close()
-			plan, err := s.stack.Down(c.Context, hepta.DownOptions{Volumes: c.Bool("volumes")})
+			var plan *hepta.Plan
+			err = withOrphans(c, t, func(remove bool) (err error) {
+				plan, err = s.stack.Down(c.Context, hepta.DownOptions{Volumes: c.Bool("volumes"), RemoveOrphans: remove})
+				return err
+			})
 			s.progress.Close()
 			if err != nil {
 				return err

@@ -24,6 +24,8 @@ func planCommand(t terminal) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Usage: "write the plan as JSON"},
 			&cli.BoolFlag{Name: "graph", Usage: "write every call with the numbers of those it waits for"},
+			renamedFlag(),
+			newDataFlag(),
 		},
 		Action: noArguments(func(c *cli.Context) error {
 			s, err := open(c, t)
@@ -31,7 +33,7 @@ func planCommand(t terminal) *cli.Command {
 				return err
 			}
 			defer s.close()
-			plan, err := s.stack.Plan(c.Context)
+			plan, err := s.stack.PlanUp(c.Context, hepta.UpOptions{Renamed: c.Bool(flagRenamed), NewData: c.Bool(flagNewData)})
 			s.progress.Close()
 			if err != nil {
 				return err

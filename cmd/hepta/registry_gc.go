@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"time"
@@ -77,12 +76,5 @@ func agreed(c *cli.Context, t terminal) error {
 	case !t.interactive():
 		return usage{errors.New("--yes is missing: there is nobody to ask")}
 	}
-	answer, err := question(t, bufio.NewReader(t.in), "Go on? (yes or no)", "no")
-	if err != nil {
-		return err
-	}
-	if answer != "yes" && answer != "y" {
-		return errors.New("nothing was done")
-	}
-	return nil
+	return consent(t, "Go on?")
 }

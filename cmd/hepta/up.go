@@ -26,6 +26,9 @@ func upCommand(t terminal) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "pull", Usage: "get newer images first, as 'hepta pull' does"},
 			&cli.DurationFlag{Name: "timeout", Usage: "give up after this long", DefaultText: "as long as the healthchecks take"},
+			removeOrphansFlag(),
+			renamedFlag(),
+			newDataFlag(),
 		},
 		Action: noArguments(func(c *cli.Context) error {
 			if c.Duration("timeout") < 0 {
@@ -39,7 +42,11 @@ func upCommand(t terminal) *cli.Command {
 			ctx, cancel := within(c.Context, c.Duration("timeout"))
 			defer cancel()
 			start := time.Now()
-			plan, err := s.stack.Up(ctx, hepta.UpOptions{Pull: c.Bool("pull")})
+			var plan *hepta.Plan
+			err = withOrphans(c, t, func(remove bool) (err error) {
+				plan, err = s.stack.Up(ctx, hepta.UpOptions{Pull: c.Bool("pull"), RemoveOrphans: remove, Renamed: c.Bool(flagRenamed), NewData: c.Bool(flagNewData)})
+				return err
+			})
 			s.progress.Close()
 			if err != nil {
 				return timedOut(ctx, err)
@@ -47,6 +54,18 @@ func upCommand(t terminal) *cli.Command {
 			return reportUp(t, s.stack, plan, time.Since(start))
 		}),
 	}
+}
+
+const flagRenamed = "renamed"
+
+func renamedFlag() cli.Flag {
+	return &cli.BoolFlag{Name: flagRenamed, Usage: "the stack or its forge had another name: go on with what belongs to that"}
+}
+
+const flagNewData = "new-data"
+
+func newDataFlag() cli.Flag {
+	return &cli.BoolFlag{Name: flagNewData, Usage: "begin anew in another, empty data directory; the old one stays as it is"}
 }
 
 // reportUp says what was done and where the forge is.

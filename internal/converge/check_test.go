@@ -149,6 +149,8 @@ func TestDown(t *testing.T) {
 		{"connected to a network by hand", DownOptions{}, func(_ *Stack, w *world) { w.connect("hepta-traefik", "metrics") }},
 		{"adopted network and volume", DownOptions{Volumes: true}, func(_ *Stack, w *world) { w.networks[0].Labels, w.volumes[0].Labels = nil, nil }},
 		{"description emptied", DownOptions{}, func(s *Stack, _ *world) { *s = Stack{Name: "hepta"} }},
+		{"description emptied and agreed to", DownOptions{}, func(s *Stack, _ *world) { *s = Stack{Name: "hepta", Allow: Allow{RemoveOrphans: true}} }},
+		{"another forge", DownOptions{}, func(s *Stack, _ *world) { s.Forge = "gitlab.example.com" }},
 		{"other stack and lock stay", DownOptions{}, func(s *Stack, w *world) {
 			w.containers = []*box{
 				{ObservedContainer: ObservedContainer{ID: "o", Name: "lab-traefik", State: "running", Labels: map[string]string{LabelStack: "lab"}}},
@@ -165,6 +167,9 @@ func TestDown(t *testing.T) {
 			c.change(s, w)
 			p, err := Down(s, w.observe(s), c.options)
 			golden(t, "down/"+c.name, text(p, err))
+			if err != nil {
+				return
+			}
 			for n := range len(p.Operations) + 1 {
 				cut := w.clone()
 				if _, err := walk(cut, s, p, n, func(n int) int { return n - 1 }); err != nil {

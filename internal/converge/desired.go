@@ -21,7 +21,12 @@ type Stack struct {
 	Data string // directory on the Docker host below which all files lie
 	// Forge is the address of the forge that the stack is or works for, "" when
 	// it does not matter.
-	Forge      string
+	Forge string
+	// SharedWith are the names of other containers that may write to Data.
+	SharedWith []string
+	// Drops are services that have no container because they are to go.
+	Drops      []string
+	Allow      Allow
 	Networks   []Network
 	Volumes    []Volume
 	Files      []File
@@ -29,6 +34,9 @@ type Stack struct {
 	// Reads are files below the data directory that the snapshot has to hold
 	// and that are a service's own: nothing here writes them.
 	Reads []string
+	// Marks are those of Reads of which one is there as soon as a service has
+	// something to lose.
+	Marks []string
 
 	// Resolve fills in what the host alone knows. Each function changes the
 	// copy that it is given by the snapshot, and nothing else.
@@ -290,6 +298,7 @@ func (s *Stack) Add(o Stack) {
 	s.Files = append(s.Files, o.Files...)
 	s.Containers = append(s.Containers, o.Containers...)
 	s.Reads = append(s.Reads, o.Reads...)
+	s.Marks = append(s.Marks, o.Marks...)
 	s.Resolve = append(s.Resolve, o.Resolve...)
 	s.Decide = append(s.Decide, o.Decide...)
 	s.Warn = append(s.Warn, o.Warn...)

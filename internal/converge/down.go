@@ -19,7 +19,10 @@ func Down(s *Stack, o *Observed, d DownOptions) (*Plan, error) {
 	if s.Name == "" {
 		return nil, errors.New("check stack: stack has no name")
 	}
-	p := &planner{s: s, o: o}
+	p := &planner{s: s, o: o, orphans: s.undescribed(o)}
+	if err := cmp.Or(s.checkForge(o, "To take that forge down, name it in hepta.yaml."), s.checkOrphans(p.orphans)); err != nil {
+		return nil, err
+	}
 	containers := owned(o)
 	stops, gone := make(map[string][]*node), make([]*node, 0, len(containers))
 	removal := make(map[string]*node, len(containers))

@@ -129,8 +129,8 @@ func (s *Stack) mountedBy(c *ObservedContainer) bool {
 // The reasons for which a data directory is refused. They are the Err of a
 // *fault.Error.
 var (
-	ErrOtherStack     = errors.New("the data directory belongs to another stack")
-	ErrOtherForge     = errors.New("the data directory belongs to another forge")
+	ErrOtherStack     = errors.New("it belongs to another stack")
+	ErrOtherForge     = errors.New("it belongs to another forge")
 	ErrNoIdentity     = errors.New("the data directory has lost its identity")
 	ErrOtherDirectory = errors.New("a container runs on another data directory")
 )
@@ -149,13 +149,13 @@ func (s *Stack) CheckIdentity(o *Observed) error {
 		return refuse(ErrNoIdentity, fmt.Sprintf("%s cannot be read: %s", file, i.Unreadable),
 			"Put that file back from a backup of the data directory.")
 	}
-	if i.Exists && i.Stack != s.Name {
+	if i.Exists && i.Stack != s.Name && !s.Allow.Renamed {
 		return refuse(ErrOtherStack, fmt.Sprintf("it is the one of stack %s, as %s says, and this is stack %s", i.Stack, file, s.Name),
-			fmt.Sprintf("Name another directory for this stack (data: /srv/%s in hepta.yaml), or the other stack (stack: %s) if that is meant.", s.Name, i.Stack))
+			fmt.Sprintf("Name another directory for this stack (data: %s in hepta.yaml), or the other stack (stack: %s) if that is meant. If that stack is to have this name: hepta down under its old one, then hepta up --renamed", DefaultData(s.Name), i.Stack))
 	}
-	if i.Exists && i.Forge != "" && s.Forge != "" && i.Forge != s.Forge {
+	if i.Exists && i.Forge != "" && s.Forge != "" && i.Forge != s.Forge && !s.Allow.Renamed {
 		return refuse(ErrOtherForge, fmt.Sprintf("it is the one of %s, as %s says, and this stack is for %s", i.Forge, file, s.Forge),
-			fmt.Sprintf("Name another stack and directory in hepta.yaml (stack: and data:), or the forge %s if that is meant.", i.Forge))
+			fmt.Sprintf("Name another stack and directory in hepta.yaml (stack: and data:), or the forge %s if that is meant. If the forge got a new name: hepta up --renamed", i.Forge))
 	}
 	for _, c := range o.Containers {
 		proof := c.Labels[LabelProof]

@@ -51,6 +51,7 @@ func (o *Observed) Network(name string) ObservedNetwork {
 type ObservedVolume struct {
 	Name   string
 	Labels map[string]string
+	Device string // directory of the host that the volume is, where it is one
 }
 
 // ObservedContainer is a container as the Engine lists it.
@@ -115,6 +116,8 @@ const (
 	LabelImageID = "hepta.image"        // id of the image that the container was made from
 	LabelData    = "hepta.data"         // Stack.Data that the mounts of kind Data lie below
 	LabelProof   = "hepta.proof"        // Identity.ID of the data directory
+	LabelForge   = "hepta.forge"        // Stack.Forge that the container serves
+	LabelOnce    = "hepta.once"         // of a container that does one thing: see OneOff
 	LabelFile    = "hepta.file."        // + path: hash of a RecreateOn file
 	LabelSchema  = "hepta.schema"       // version of this set of labels
 	LabelOwner   = "hepta.lock.owner"   // lock container: user@host (pid)

@@ -74,6 +74,8 @@ type Operation struct {
 type Plan struct {
 	Stack      string      `json:"stack"`
 	Operations []Operation `json:"operations"`
+	// Orphans are the containers that go because nothing describes their service.
+	Orphans []string `json:"orphans,omitempty"`
 	// Notes are things worth knowing that need no operation: an adopted
 	// network, a container that is unhealthy although nothing changed.
 	Notes []string `json:"notes,omitempty"`

@@ -171,9 +171,12 @@ func (p *planner) drift(v *service, c *ObservedContainer) []string {
 			}
 		}
 	}
+	if was := c.Labels[LabelForge]; was != "" && p.s.Forge != "" && was != p.s.Forge {
+		causes = append(causes, fmt.Sprintf("forge %s → %s", was, p.s.Forge))
+	}
 	if was := c.Labels[LabelData]; was != "" && was != p.s.Data {
 		causes = append(causes, fmt.Sprintf("data directory %s → %s", was, p.s.Data))
-		p.note("what lies in %s stays there: move it to %s while the stack is down, or the stack begins anew", was, p.s.Data)
+		p.note("what lies in %s stays there: to go on with it, move it to %s while the stack is down", was, p.s.Data)
 	}
 	for _, path := range v.want.RecreateOn {
 		f, hash := p.file(path), v.hashes[LabelFile+path]
@@ -250,9 +253,14 @@ func (p *planner) checkPorts() error {
 				if c.Service != "" || !c.Running() || !slices.ContainsFunc(c.Ports, want.overlaps) {
 					continue
 				}
-				return &fault.Error{Op: "plan", What: "container " + v.want.Name,
+				f := &fault.Error{Op: "plan", What: "container " + v.want.Name,
 					Why:    fmt.Sprintf("port %d is published by container %s (%s)", want.Host, c.Name, c.Image),
 					Remedy: fmt.Sprintf("Stop that container (docker stop %s) or choose another port in hepta.yaml.", c.Name)}
+				if other := p.s.other(c); other != "" {
+					f.Why += " of stack " + other
+					f.Remedy = "Choose another port in hepta.yaml: two stacks on one host have ports of their own."
+				}
+				return f
 			}
 		}
 	}

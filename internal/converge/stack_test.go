@@ -11,7 +11,7 @@ import (
 // a command, a runner whose file holds what a task writes, a volume.
 func testStack() *Stack {
 	return &Stack{
-		Name: "hepta", Data: "/srv/hepta",
+		Name: "hepta", Data: "/srv/hepta", Forge: "hg.example.org",
 		Networks: []Network{{Name: "web"}, {Name: "hepta-jobs"}},
 		Volumes:  []Volume{{Name: "hepta-cache"}},
 		Files: []File{
@@ -26,7 +26,7 @@ func testStack() *Stack {
 			{Service: "traefik", Name: "hepta-traefik", Image: "traefik:v3.6.12", Networks: []Attachment{{Network: "web"}},
 				Ports:  []Port{{Host: 80, Container: 80}, {Host: 443, Container: 443}},
 				Mounts: []Mount{{Source: "traefik", Target: "/etc/traefik", Kind: Data}}},
-			{Service: "heptapod", Name: "hepta-heptapod", Image: "octobus/heptapod:17.8",
+			{Service: "heptapod", Name: "hepta-heptapod", Image: "octobus/heptapod:17.8", Hostname: "hg.example.org",
 				Networks: []Attachment{{Network: "web", Aliases: []string{"hg.example.org"}}},
 				Ports:    []Port{{Host: 22, Container: 22}},
 				Env:      []string{"TZ=UTC"},

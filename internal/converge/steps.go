@@ -45,6 +45,9 @@ func (p *planner) creation(v *service) Operation {
 	if id := p.o.Identity.ID; id != "" {
 		labels[LabelProof] = id
 	}
+	if p.s.Forge != "" {
+		labels[LabelForge] = p.s.Forge
+	}
 	labels[LabelSpec] = v.want.Spec()
 	if p.s.Data != "" {
 		labels[LabelData] = p.s.Data

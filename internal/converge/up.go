@@ -39,7 +39,7 @@ type planner struct {
 // arguments give the same plan. An error means that nothing may be done: the
 // stack contradicts itself, or something that is not ours is in the way.
 func Up(s *Stack, o *Observed) (*Plan, error) {
-	if err := s.CheckIdentity(o); err != nil {
+	if err := cmp.Or(s.CheckIdentity(o), s.checkForge(o, "If the forge got a new name: hepta up --renamed")); err != nil {
 		return nil, err
 	}
 	s, err := s.Resolved(o)
@@ -56,6 +56,7 @@ func Up(s *Stack, o *Observed) (*Plan, error) {
 		stops: make(map[string]*node), removals: make(map[string][]*node), farewells: make(map[string]*node),
 	}
 	for _, step := range []func() error{
+		p.checkDataUsers, p.checkOtherStacks, p.checkUndescribed, p.checkNewData,
 		p.decideTasks, p.lookAtFiles, p.sortServices, p.lookAtContainers, p.checkNames, p.checkPorts,
 	} {
 		if err := step(); err != nil {
@@ -101,7 +102,7 @@ func (p *planner) plan() (*Plan, error) {
 		return nil, err
 	}
 	slices.Sort(p.notes)
-	plan := &Plan{Stack: p.s.Name, Operations: ops, Notes: slices.Compact(p.notes)}
+	plan := &Plan{Stack: p.s.Name, Operations: ops, Notes: slices.Compact(p.notes), Orphans: namesOf(p.orphans)}
 	if !plan.Empty() {
 		for _, warn := range p.warnings {
 			plan.Notes = append(plan.Notes, warn(p.o)...)

@@ -188,13 +188,79 @@ var cases = []planCase{
 		w.networks = append(w.networks, ObservedNetwork{ID: "0", Name: "web", Labels: map[string]string{LabelStack: "hepta"}})
 	}},
 	{"volume adopted", func(s *Stack, w *world) { w.volumes[0].Labels = nil }},
+	{"services dropped", func(s *Stack, w *world) {
+		s.Containers = s.Containers[:1]
+		s.Files, s.Decide = nil, nil
+	}},
+	{"another forge", func(s *Stack, w *world) { s.Forge = "gitlab.example.com" }},
+	{"another forge by the host name of an older release", func(s *Stack, w *world) {
+		s.Forge = "gitlab.example.com"
+		delete(w.find("hepta-heptapod").Labels, LabelForge)
+		c := *s.container("heptapod")
+		c.Hostname = "hg.example.org"
+		w.find("hepta-heptapod").Labels[LabelSpec] = c.Spec()
+	}},
+	{"forge renamed", func(s *Stack, w *world) {
+		s.Forge, s.Allow.Renamed = "code.example.org", true
+		s.container("heptapod").Hostname = "code.example.org"
+	}},
+	{"stack renamed with its data", func(s *Stack, w *world) { s.rename("prod", "/srv/hepta") }},
+	{"stack renamed without its data", func(s *Stack, w *world) { s.rename("prod", "/srv/prod") }},
+	{"stack renamed without its data while it is stopped", func(s *Stack, w *world) {
+		s.rename("prod", "/srv/prod")
+		for _, b := range w.containers {
+			b.State = "exited"
+		}
+	}},
+	{"stack renamed and taken down under its old name", func(s *Stack, w *world) {
+		s.rename("prod", "/srv/hepta")
+		w.containers, s.Allow.Renamed = nil, true
+	}},
+	{"another stack with the same ports", func(s *Stack, w *world) {
+		s.rename("lab", "/srv/lab")
+		s.Forge = "hg.lab.example.org"
+		s.container("heptapod").Hostname = s.Forge
+	}},
+	{"data directory of a stopped compose project", func(s *Stack, w *world) {
+		*w = *newWorld()
+		w.foreign("gitlab_web_1", "exited", ObservedMount{Source: "/srv/hepta/forge", Target: "/etc/gitlab"}, ObservedMount{Source: "/srv/hepta/forge/ssl", Target: "/ssl"})
+		w.foreign("gitlab_db_1", "exited", ObservedMount{Source: "/srv/hepta/db", Target: "/var/lib/postgresql"})
+	}},
+	{"data directory that others read", func(s *Stack, w *world) {
+		w.foreign("node-exporter", "running", ObservedMount{Source: "/", Target: "/host", ReadOnly: true})
+		w.foreign("backup", "running", ObservedMount{Source: "/srv/hepta", Target: "/source", ReadOnly: true}, ObservedMount{Source: "/srv/hepta-backups", Target: "/target"})
+	}},
+	{"data directory below one that others write to", func(s *Stack, w *world) {
+		*w = *newWorld()
+		w.foreign("portainer_agent", "running", ObservedMount{Source: "/", Target: "/host"})
+	}},
+	{"data directory below one that others write to while the stack runs", func(s *Stack, w *world) {
+		w.foreign("portainer_agent", "running", ObservedMount{Source: "/", Target: "/host"})
+	}},
+	{"data directory that may be shared", func(s *Stack, w *world) {
+		*w = *newWorld()
+		s.SharedWith = []string{"portainer_agent"}
+		w.foreign("portainer_agent", "running", ObservedMount{Source: "/", Target: "/host"})
+	}},
+	{"data directory as a volume", func(s *Stack, w *world) {
+		w.volumes = append(w.volumes, ObservedVolume{Name: "forge_data", Device: "/srv/hepta/forge"}, ObservedVolume{Name: "other"})
+		w.foreign("forge", "created", ObservedMount{Source: "/var/lib/docker/volumes/other/_data", Volume: "other"}, ObservedMount{Source: "/var/lib/docker/volumes/forge_data/_data", Volume: "forge_data"})
+	}},
+	{"data directory used by a job and by our own tools", func(s *Stack, w *world) {
+		w.foreign("runner-abc-project-1-concurrent-0-build", "running", ObservedMount{Source: "/srv/hepta/runner/cache", Target: "/cache"}).Labels = map[string]string{"com.gitlab.gitlab-runner.job.id": "7"}
+		w.foreign("hepta-lock", "running", ObservedMount{Source: "/srv/hepta", Target: "/hepta"}).Labels = map[string]string{LabelStack: "hepta", LabelOwner: "me"}
+		w.foreign("hepta-look-1", "running", ObservedMount{Source: "/srv/hepta", Target: "/hepta"}).Labels = map[string]string{LabelStack: "hepta", LabelOnce: "true"}
+	}},
 	{"service dropped with its network", func(s *Stack, w *world) {
+		s.Allow.RemoveOrphans = true
 		s.Containers = slices.Delete(s.Containers, 2, 3)
 		s.Networks = s.Networks[:1]
 		s.Files = s.Files[:5]
 		s.Decide = nil
 	}},
-	{"service renamed", func(s *Stack, w *world) { s.container("runner").Service = "worker" }},
+	{"service renamed", func(s *Stack, w *world) {
+		s.container("runner").Service, s.Allow.RemoveOrphans = "worker", true
+	}},
 	{"interrupted before the old one stopped", func(s *Stack, w *world) { w.next(s, "created") }},
 	{"interrupted before the new one started", func(s *Stack, w *world) {
 		w.next(s, "created")
@@ -242,7 +308,7 @@ var cases = []planCase{
 			Labels: map[string]string{LabelStack: "lab", LabelService: "traefik"}}})
 	}},
 	{"service dropped that leaves files to mend", func(s *Stack, w *world) {
-		s.Containers = s.Containers[:2]
+		s.Containers, s.Allow.RemoveOrphans = s.Containers[:2], true
 		f := s.file("runner/config.toml")
 		f.Existing, f.After = true, nil
 		f.Merge = func(*Observed, []byte) ([]byte, error) { return []byte("token = none\n"), nil }
@@ -296,6 +362,22 @@ func (w *world) pend(host string) {
 
 func (w *world) remove(name string) {
 	w.containers = slices.DeleteFunc(w.containers, func(b *box) bool { return b.Name == name })
+}
+
+// foreign adds a container of somebody else.
+func (w *world) foreign(name, state string, mounts ...ObservedMount) *box {
+	b := &box{ObservedContainer: ObservedContainer{ID: "id-" + name, Name: name, Image: "image:1", State: state, Mounts: mounts}}
+	w.containers = append(w.containers, b)
+	return b
+}
+
+// rename gives the stack another name and data directory.
+func (s *Stack) rename(name, data string) {
+	for i := range s.Containers {
+		c := &s.Containers[i]
+		c.Name = name + strings.TrimPrefix(c.Name, s.Name)
+	}
+	s.Name, s.Data = name, data
 }
 
 // connect puts a container on a network of somebody else.

@@ -81,12 +81,13 @@ func (l *Lock) identify(ctx context.Context) error {
 	return l.s.CheckIdentity(&converge.Observed{Identity: o})
 }
 
-// claim writes the identity of a data directory that had none. From then on
-// the directory is the stack's.
+// claim writes the identity of a data directory that had none, or had one of
+// the stack's old name. From then on the directory is the stack's.
 func (l *Lock) claim(ctx context.Context, i converge.ObservedIdentity) error {
-	if !i.Looked || i.Exists {
+	if !i.Looked || i.Exists && i.Stack == l.s.Name && (i.Forge == l.s.Forge || !l.s.Allow.Renamed) {
 		return nil
 	}
+	i.Stack, i.Forge = l.s.Name, l.s.Forge
 	if i.ID == "" {
 		return errors.New("claim data directory: no identity was made")
 	}

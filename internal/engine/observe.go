@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/pattern"
 )
 
 const (
@@ -47,6 +49,16 @@ func (e *Engine) observeFrom(ctx context.Context, s *converge.Stack, lock string
 func (e *Engine) observe(ctx context.Context, s *converge.Stack, lock string) (*converge.Observed, error) {
 	o := &converge.Observed{Images: make(map[string]string)}
 	group, gctx := errgroup.WithContext(ctx)
+	volumes := func() error {
+		list, err := e.api.VolumeList(gctx, volume.ListOptions{})
+		if err != nil {
+			return unreachable("list volumes", err)
+		}
+		for _, v := range list.Volumes {
+			o.Volumes = append(o.Volumes, converge.ObservedVolume{Name: v.Name, Labels: v.Labels, Device: deviceOf(v)})
+		}
+		return nil
+	}
 	group.Go(func() error {
 		containers, err := e.api.ContainerList(gctx, container.ListOptions{All: true})
 		if err != nil {
@@ -59,6 +71,9 @@ func (e *Engine) observe(ctx context.Context, s *converge.Stack, lock string) (*
 			return err
 		}
 		s.Recognize(o)
+		if len(s.Volumes) == 0 && slices.ContainsFunc(o.Containers, mountsNamedVolume) {
+			group.Go(volumes)
+		}
 		var heard sync.WaitGroup
 		heard.Go(func() { e.listen(gctx, s, o.Containers) })
 		o.Files, err = e.observeFiles(gctx, s, o.Containers, lock)
@@ -76,16 +91,7 @@ func (e *Engine) observe(ctx context.Context, s *converge.Stack, lock string) (*
 		return nil
 	})
 	if len(s.Volumes) > 0 {
-		group.Go(func() error {
-			list, err := e.api.VolumeList(gctx, volume.ListOptions{})
-			if err != nil {
-				return unreachable("list volumes", err)
-			}
-			for _, v := range list.Volumes {
-				o.Volumes = append(o.Volumes, converge.ObservedVolume{Name: v.Name, Labels: v.Labels})
-			}
-			return nil
-		})
+		group.Go(volumes)
 	}
 	group.Go(func() error {
 		list, err := e.api.ImageList(gctx, image.ListOptions{})
@@ -103,6 +109,26 @@ func (e *Engine) observe(ctx context.Context, s *converge.Stack, lock string) (*
 		return nil, err
 	}
 	return o, nil
+}
+
+// mountsNamedVolume reports whether somebody else's container can write to a
+// volume that may be a directory of the host.
+func mountsNamedVolume(c converge.ObservedContainer) bool {
+	return c.Service == "" && slices.ContainsFunc(c.Mounts, func(m converge.ObservedMount) bool {
+		return m.Volume != "" && !m.ReadOnly && !anonymous().MatchString(m.Volume)
+	})
+}
+
+// anonymous is the name of a volume that nobody has named.
+var anonymous = pattern.New(`^[0-9a-f]{64}$`)
+
+// deviceOf is the directory of the host that a volume is: one of the driver
+// local that binds it. "" for a volume of its own.
+func deviceOf(v *volume.Volume) string {
+	if v.Driver != "local" || !slices.ContainsFunc(strings.Split(v.Options["o"], ","), func(o string) bool { return o == "bind" || o == "rbind" }) {
+		return ""
+	}
+	return path.Clean(v.Options["device"])
 }
 
 func observedNetwork(n network.Summary) converge.ObservedNetwork {

@@ -9,14 +9,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/fault"
 )
 
 // labelOnce is on every container that does one thing.
-const labelOnce = "hepta.once"
+const labelOnce = converge.LabelOnce
 
 // runOnce runs a container that does one thing and gives what it printed. The
 // Engine removes the container when it ends, also when nobody waits any more;
@@ -32,7 +34,7 @@ func (l *Lock) runOnce(ctx context.Context, o converge.OneOff) ([]byte, error) {
 		return nil, err
 	}
 	t.host.AutoRemove = true
-	if err := e.remove(ctx, o.Container.Name); err != nil {
+	if err := l.removeLeftover(ctx, o.Container.Name); err != nil {
 		return nil, err
 	}
 	made, err := e.api.ContainerCreate(ctx, t.config, t.host, t.net, nil, o.Container.Name)
@@ -72,6 +74,23 @@ func (l *Lock) runOnce(ctx context.Context, o converge.OneOff) ([]byte, error) {
 		return out.Bytes(), fmt.Errorf("wait for container %s: %w", o.Container.Name, err)
 	}
 	return out.Bytes(), nil
+}
+
+// removeLeftover removes a container of a killed run that has the name of one
+// that is to do one thing. One that is somebody else's is in the way.
+func (l *Lock) removeLeftover(ctx context.Context, name string) error {
+	there, err := l.e.api.ContainerInspect(ctx, name)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return unreachable("look at container "+name, err)
+	}
+	if labels := there.Config.Labels; labels[converge.LabelStack] != l.s.Name || labels[labelOnce] == "" {
+		return &fault.Error{Op: "create container", What: name, Why: fmt.Sprintf("the name belongs to a container of somebody else (%s)", there.Config.Image),
+			Remedy: fmt.Sprintf("Rename that container: docker rename %[1]s other-%[1]s", name)}
+	}
+	return l.e.remove(ctx, there.ID)
 }
 
 // abandoned are the containers of a killed run that were never started, which

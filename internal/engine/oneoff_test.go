@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
 
 	"github.com/heptaup/hepta/internal/converge"
 )
@@ -63,14 +64,29 @@ func TestRunOnce(t *testing.T) {
 	}
 	gone("after nobody waits")
 
+	// A container of somebody else that has the name stays.
+	create := func(labels map[string]string) string {
+		t.Helper()
+		made, err := translate(s, &converge.Container{Image: testImage, Entrypoint: []string{"sleep"}, Cmd: []string{"600"}}, labels, "", docker)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := docker.ContainerCreate(t.Context(), made.config, made.host, nil, nil, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.ID
+	}
+	other := create(nil)
+	if _, err := run(t.Context(), "echo again"); err == nil || !strings.Contains(err.Error(), "belongs to a container of somebody else") {
+		t.Errorf("with a container of somebody else in the way: %v", err)
+	}
+	if err := docker.ContainerRemove(t.Context(), other, container.RemoveOptions{}); err != nil {
+		t.Errorf("the container of somebody else: %v", err)
+	}
+
 	// What a killed process has left is in nobody's way.
-	made, err := translate(s, &converge.Container{Image: testImage, Entrypoint: []string{"sleep"}, Cmd: []string{"600"}}, nil, "", docker)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := docker.ContainerCreate(t.Context(), made.config, made.host, nil, nil, name); err != nil {
-		t.Fatal(err)
-	}
+	create(map[string]string{converge.LabelStack: s.Name, labelOnce: "true"})
 	if out, err := run(t.Context(), "echo again"); err != nil || out != "again\n" {
 		t.Errorf("after one that was left: %q, %v", out, err)
 	}
