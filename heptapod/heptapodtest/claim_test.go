@@ -104,8 +104,8 @@ func TestTokenDiesWithJob(t *testing.T) {
 		t.Errorf("git after the end: %s", out)
 	}
 	j.ID = 12345
-	if a, b := j.patch("x"), j.put("running", nil); a != 404 || b != 404 {
-		t.Errorf("no such job: PATCH %d, PUT %d; want 404", a, b)
+	if a, b := j.patch("x"), j.put("running", nil); a != 403 || b != 403 {
+		t.Errorf("no such job: PATCH %d, PUT %d; want 403", a, b)
 	}
 }
 

@@ -16,14 +16,14 @@ func (c *call) jobTokens() []string {
 	return []string{c.p.String("token"), c.r.Header.Get("JOB-TOKEN"), c.r.Header.Get("PRIVATE-TOKEN"), c.r.URL.Query().Get("job_token")}
 }
 
-// held finds the job that the runner calls for. 404 when there is none; 403
-// for a wrong token, and also for the right one once the job is over: a job's
-// token dies with it. ended receives a job that is over and whose token was
-// right.
+// held finds the job that the runner calls for. 403 when there is none, since a
+// 404 comes from anywhere on the way and a runner has to know; 403 for a wrong
+// token, and also for the right one once the job is over: a job's token dies
+// with it. ended receives a job that is over and whose token was right.
 func (c *call) held(tx *store.Tx, ended **store.Job) (*store.Job, error) {
 	j := tx.Jobs.Get(c.id("id"))
 	if j == nil {
-		return nil, notFound("")
+		return nil, forbidden()
 	}
 	right := false
 	for _, t := range c.jobTokens() {

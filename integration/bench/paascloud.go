@@ -175,7 +175,7 @@ func (c *paasCloud) answer(r *http.Request, data []byte) (int, any) {
 	case path == "api/v4/job":
 		return 200, map[string]any{"status": "running"}
 	case strings.HasPrefix(path, "api/v4/jobs/") && (j == nil || j.over):
-		return 403, nil
+		return 403, map[string]any{"message": "403 Forbidden"}
 	case strings.HasPrefix(path, "api/v4/jobs/"):
 		return 200, nil
 	case id == "applications" && r.Method == http.MethodPost:

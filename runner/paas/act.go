@@ -154,30 +154,40 @@ func (l *life) handOver() Event {
 
 // awaitRun waits until the host is heard of, or until it is clear that it will
 // not be. Without a token that reads traces the word of the provider has to do;
-// where there is none either, a job that was handed over counts as started.
+// where there is none either, a job that was handed over counts as started. So
+// it does when the trace could not be read: that the host was not heard of is
+// known only to who listened.
 func (l *life) awaitRun() Event {
 	job, err := ParseJob([]byte(l.record.Payload.Reveal()))
 	if err != nil {
 		return Event{Kind: Started} // nobody knows what to wait for
 	}
+	told := false
 	for began := time.Now(); ; {
 		lane := l.lane(l.record.Runner)
 		limit, step := 5*time.Minute, 2*l.cfg.Load().ProgressInterval
-		if lane.Watch != nil {
+		watched, blind := lane.Watch != nil, false
+		if watched {
 			limit, step = lane.Watch.Timeout, lane.Watch.Step
 			started, err := lane.coordinator.Started(l.calls, l.record, job.Project, lane.Watch.Token)
-			switch {
-			case err != nil && refused(err):
-				return Event{Kind: LaunchFailed, Text: "It could not be seen whether the job started: " + err.Error()}
-			case err == nil && started:
+			if err == nil && started {
 				return Event{Kind: Started}
+			}
+			blind = err != nil
+			if refused(err) {
+				watched = false
+			}
+			if blind && !told && l.ctx.Err() == nil {
+				told = true
+				lane.log.Warn("the trace cannot be read, by which a job is seen to start", "job", l.record.Job, "error", err,
+					"remedy", "the token of [runners.paas_job_trace_watch] needs read_api and the right to see the project")
 			}
 		}
 		late := time.Since(began) >= limit
 		switch {
-		case late && lane.Watch != nil:
+		case late && watched && !blind:
 			return Event{Kind: LaunchFailed, Text: fmt.Sprintf("The host of this job was not heard of within %v.", limit)}
-		case late || lane.Watch == nil && !l.deploys(lane):
+		case late || !watched && !l.deploys(lane):
 			return Event{Kind: Started}
 		}
 		if e, there := l.pause(step); there {
@@ -186,7 +196,7 @@ func (l *life) awaitRun() Event {
 		switch state := l.deployment(lane); {
 		case state == Failed:
 			return Event{Kind: LaunchFailed, Text: "The host of this job could not be started: its deployment failed."}
-		case state != UnderWay && lane.Watch == nil:
+		case state != UnderWay && !watched:
 			return Event{Kind: Started}
 		}
 	}

@@ -36,6 +36,7 @@ type StatusError struct {
 	Code       int           // the API's own number, 0: none
 	Message    string        // what the server says, one line; may be empty
 	RetryAfter time.Duration // 0: not said
+	Foreign    bool          // a proxy before the forge, or something else on the way, says so: see IsForges
 }
 
 func (e *StatusError) Error() string {
@@ -43,12 +44,38 @@ func (e *StatusError) Error() string {
 	if e.Message != "" {
 		text += ": " + e.Message
 	}
+	if e.Foreign {
+		text += " (from something before the forge)"
+	}
 	return text
 }
 
 // Temporary tells a server in trouble from one that says no.
 func (e *StatusError) Temporary() bool {
-	return e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
+	return e.Foreign || e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
+}
+
+// IsForges reports whether a refusal is the forge's own. A proxy answers 404 or
+// 403 for a forge that restarts, or that it guards; the forge's own answers are
+// JSON and begin with their status.
+func IsForges(status int, body []byte) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone:
+	default:
+		return true
+	}
+	var said struct {
+		Message, Error any
+		Description    string `json:"error_description"` // of a token without the scope
+	}
+	if json.Unmarshal(body, &said) != nil {
+		return false
+	}
+	begins := func(text any) bool {
+		s, ok := text.(string)
+		return ok && strings.HasPrefix(s, strconv.Itoa(status)+" ")
+	}
+	return begins(said.Message) || begins(said.Error) || said.Description != ""
 }
 
 // Temporary says whether a call may succeed when it is made again: the server
@@ -91,9 +118,10 @@ type call struct {
 
 // answer is what came back, read to its end.
 type answer struct {
-	status int
-	header http.Header
-	body   []byte
+	status  int
+	header  http.Header
+	body    []byte
+	foreign bool // see StatusError
 }
 
 // bodyLimit bounds what is read of an answer; a job is far smaller.
@@ -136,14 +164,14 @@ func send(ctx context.Context, client *http.Client, base string, c call) (*answe
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: read answer: %w", c.method, c.path, err)
 	}
-	return &answer{resp.StatusCode, resp.Header, data}, nil
+	return &answer{status: resp.StatusCode, header: resp.Header, body: data}, nil
 }
 
 const userAgent = "hepta-paas (heptapod-runner)"
 
 // refusal makes an error of an answer.
 func (a *answer) refusal(c call) error {
-	e := &StatusError{Call: c.method + " " + c.path, Status: a.status}
+	e := &StatusError{Call: c.method + " " + c.path, Status: a.status, Foreign: a.foreign}
 	if s, err := strconv.Atoi(a.header.Get("Retry-After")); err == nil && s > 0 {
 		e.RetryAfter = time.Duration(min(s, 3600)) * time.Second
 	}
@@ -171,5 +199,9 @@ func (c *Coordinator) send(ctx context.Context, k call) (*answer, error) {
 		k.limit = cmp.Or(c.CallLimit, 30*time.Second)
 	}
 	k.path = "/api/v4" + k.path
-	return send(ctx, c.HTTP, strings.TrimRight(c.URL, "/"), k)
+	a, err := send(ctx, c.HTTP, strings.TrimRight(c.URL, "/"), k)
+	if err == nil {
+		a.foreign = !IsForges(a.status, a.body)
+	}
+	return a, err
 }

@@ -235,7 +235,7 @@ func (a *acking) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.Unmarshal(data, &in)
 	refuse := func(code int, text string) {
 		w.WriteHeader(code)
-		fmt.Fprintf(w, `{"message":%q}`, text)
+		fmt.Fprintf(w, `{"message":"%d %s  - %s"}`, code, http.StatusText(code), text)
 	}
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/jobs/request"):
@@ -450,19 +450,67 @@ func TestCallsEnd(t *testing.T) {
 	}
 }
 
-// Trouble is not an end: a host is never removed for it.
+// Only the forge's own word is an end. A refusal by something before the forge,
+// a server in trouble or a token that opens nothing is none: no host is removed
+// for it, and no job given up.
 func TestTroubleIsNotOver(t *testing.T) {
-	for _, status := range []int{500, 502, 503, 429, 404, 403} {
-		k := scripted(t, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Job-Status", "failed") // a proxy may say anything
-			w.WriteHeader(status)
+	for _, status := range []int{500, 502, 503, 429, 401, 404, 403, 410} {
+		for _, body := range []string{"", "404 page not found\n", "Forbidden\n", `{"message":"Forbidden"}`, "<html>", `{"message":"401 Unauthorized"}`, `{"message":"404 Job Not Found"}`} {
+			k := scripted(t, func(w http.ResponseWriter, _ *http.Request) {
+				if status != http.StatusForbidden {
+					w.Header().Set("Job-Status", "failed") // a server in trouble may say anything
+				}
+				w.WriteHeader(status)
+				fmt.Fprint(w, body)
+			})
+			for name, ask := range map[string]func() (Standing, error){
+				"look":      func() (Standing, error) { return k.Look(t.Context(), Record{}) },
+				"accept":    func() (Standing, error) { return k.Accept(t.Context(), Record{}) },
+				"heartbeat": func() (Standing, error) { return k.Heartbeat(t.Context(), Record{}, true) },
+				"beat":      func() (Standing, error) { return k.Heartbeat(t.Context(), Record{}, false) },
+			} {
+				if s, err := ask(); err == nil || s != Unsure {
+					t.Errorf("%s, %d %q: %v, %v", name, status, body, s, err)
+				}
+			}
+			if _, err := k.Fail(t.Context(), Record{Failure: "why"}); err == nil {
+				t.Errorf("fail, %d %q: told", status, body)
+			}
+		}
+	}
+}
+
+// What the forge says of a job that is over, that it does not know, or whose
+// token it cannot read any more.
+func TestLookIsSure(t *testing.T) {
+	const no = `{"message":"403 Forbidden  - Job is not running"}`
+	for name, c := range map[string]struct {
+		token  int // the answer to the job's token
+		runner int // the answer to the runner of the job
+		body   string
+		status string // Job-Status
+		want   Standing
+	}{
+		"over":                    {401, 403, no, "success", Over},
+		"over, behind error page": {401, 403, "<html>", "failed", Over},
+		"deleted":                 {401, 403, `{"message":"403 Forbidden"}`, "", Over},
+		"project deleted":         {401, 403, `{"message":"403 Forbidden  - Project has been deleted!"}`, "", Over},
+		"tokens are ruled out":    {403, 200, "", "running", Live},
+		"the key was lost":        {401, 200, "", "", Live},
+		"being canceled":          {401, 200, "", "canceling", Canceling},
+	} {
+		k := scripted(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				w.WriteHeader(c.token)
+				fmt.Fprintf(w, `{"message":"%d"}`, c.token)
+				return
+			}
+			w.Header().Set("Job-Status", c.status)
+			w.WriteHeader(c.runner)
+			fmt.Fprint(w, c.body)
 		})
-		if s, err := k.Look(t.Context(), Record{}); err == nil || s != Unsure {
-			t.Errorf("look, %d: %v, %v", status, s, err)
-		}
-		if s, err := k.Heartbeat(t.Context(), Record{}, true); (status >= 429) && (err == nil || s != Unsure) {
-			t.Errorf("heartbeat, %d: %v, %v", status, s, err)
-		}
+		s, err := k.Look(t.Context(), Record{Key: Key{Job: 5}})
+		want(t, name, s, err, c.want)
 	}
 }
 
@@ -472,7 +520,7 @@ func TestStarted(t *testing.T) {
 		body    string
 		started bool
 		failed  bool
-	}{{200, "", false, false}, {200, "12345", false, false}, {200, "123456", true, false}, {404, "", false, false}, {429, "", false, false}, {500, "", false, false}, {403, "", false, true}} {
+	}{{200, "", false, false}, {200, "12345", false, false}, {200, "123456", true, false}, {404, "", false, true}, {429, "", false, true}, {500, "", false, true}, {403, "", false, true}} {
 		k := scripted(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/api/v4/projects/3/jobs/5/trace" || r.Header.Get("Private-Token") != "watch" {
 				t.Errorf("%s %v", r.URL, r.Header)

@@ -41,7 +41,7 @@ func (c *Coordinator) fail(ctx context.Context, r Record, word map[string]any) (
 		return offset, fmt.Errorf("fail job %d: %w", r.Job, err)
 	case a.status == http.StatusOK, a.status == http.StatusAccepted:
 		return offset, nil
-	case gone(a.status), a.status == http.StatusForbidden, told(a) == Over: // it is not running
+	case refusesRunner(a), told(a) == Over: // it is not running
 		return offset, nil
 	}
 	return offset, fmt.Errorf("fail job %d: %w", r.Job, a.refusal(k))
@@ -74,7 +74,7 @@ func (c *Coordinator) append(ctx context.Context, r Record, text []byte) (int64,
 			return end, nil
 		case a.status == http.StatusAccepted:
 			return at + int64(len(text)), nil
-		case a.status == http.StatusForbidden, gone(a.status):
+		case refusesRunner(a):
 			return at, nil // there is nobody left to read it
 		case a.status == http.StatusRequestedRangeNotSatisfiable && known && end == r.TraceOffset+int64(len(text)):
 			return end, nil
@@ -95,7 +95,8 @@ func traceEnd(header string) (int64, bool) {
 }
 
 // Started says whether anybody but us has written to the job's trace. The token
-// is one that reads traces. A trace that cannot be had right now is empty.
+// is one that reads traces. A trace that cannot be had is an error: it says
+// nothing about the job.
 func (c *Coordinator) Started(ctx context.Context, r Record, project int64, token Secret) (bool, error) {
 	k := call{
 		method: http.MethodGet, path: fmt.Sprintf("/projects/%d/jobs/%d/trace", project, r.Job),
@@ -105,11 +106,8 @@ func (c *Coordinator) Started(ctx context.Context, r Record, project int64, toke
 	if err != nil {
 		return false, fmt.Errorf("read trace of job %d: %w", r.Job, err)
 	}
-	switch {
-	case a.status == http.StatusOK:
+	if a.status == http.StatusOK {
 		return int64(len(a.body)) > r.TraceOffset, nil
-	case a.status == http.StatusNotFound, a.status >= 500, a.status == http.StatusTooManyRequests:
-		return false, nil
 	}
 	return false, fmt.Errorf("read trace of job %d: %w", r.Job, a.refusal(k))
 }

@@ -431,3 +431,31 @@ func TestCycles(t *testing.T) {
 		s.stop()
 	})
 }
+
+// The token that reads traces is refused, or the forge cannot show traces for
+// longer than one waits for a host: jobs that run are not failed for it, and
+// people are told.
+func TestBlindWatchFailsNoJob(t *testing.T) {
+	for _, f := range []mishap{"400", "500"} {
+		for _, state := range []Deployment{Deployed, UnderWay} {
+			synctest.Test(t, func(t *testing.T) {
+				w := newRealm(t)
+				w.last, w.boot = 30*time.Minute, time.Second
+				w.spoil("watch", f, 10_000)
+				cfg := w.runners(1)
+				cfg.Runners[0].Watch = &Watch{Token: secret.New("reader"), Timeout: 5 * time.Minute, Step: 10 * time.Second}
+				s := w.start(cfg, nil)
+				w.add(tokenOf(0), 1, nil)
+				time.Sleep(time.Minute)
+				w.mu.Lock()
+				w.state = state // it had started; what the provider says of it does not decide
+				w.mu.Unlock()
+				w.settle(s, 2*time.Hour)
+				w.check("success")
+				if log := s.log.String(); strings.Count(log, "the trace cannot be read") != 1 || !strings.Contains(log, "needs read_api") {
+					t.Error(log)
+				}
+			})
+		}
+	}
+}

@@ -37,9 +37,9 @@ func (c *Coordinator) Heartbeat(ctx context.Context, r Record, waiting bool) (St
 			return s, nil
 		case a.status == http.StatusOK:
 			return Waiting, nil
-		case a.status == http.StatusForbidden, a.status == http.StatusBadRequest:
+		case a.status == http.StatusForbidden && !a.foreign, a.status == http.StatusBadRequest:
 			// It runs already, or it is over: the older way tells which.
-		case gone(a.status):
+		case a.status == http.StatusConflict: // another manager has it
 			return Over, nil
 		default:
 			return Unsure, fmt.Errorf("keep job %d: %w", r.Job, a.refusal(k))
@@ -63,14 +63,26 @@ func (c *Coordinator) running(ctx context.Context, r Record, verb string) (Stand
 		return s, nil
 	case a.status == http.StatusOK, a.status == http.StatusAccepted:
 		return Live, nil
-	case gone(a.status), a.status == http.StatusForbidden:
+	case refusesRunner(a):
 		return Over, nil
 	}
 	return Unsure, fmt.Errorf("%s job %d: %w", verb, r.Job, a.refusal(k))
 }
 
+// refusesRunner reports whether the forge says to the runner of a job that it
+// is not its job: over, deleted, or given to another one. Forges say so by 403
+// alone, also of jobs that they do not know, since a 404 comes from anywhere on
+// the way; and by 409 of a job that another manager has.
+func refusesRunner(a *answer) bool {
+	return a.status == http.StatusForbidden && !a.foreign || a.status == http.StatusConflict
+}
+
 // Look learns whether the job runs, without a sign of life: that is the host's
-// to give once it has the job.
+// to give once it has the job. That the job's token opens nothing is no word
+// about the job, though it ends with the job: it is also said of running jobs
+// by a forge that lost the key to its tokens, by rules about tokens of jobs and
+// by whatever stands before the forge. So the forge is asked once more, as a
+// runner asks.
 func (c *Coordinator) Look(ctx context.Context, r Record) (Standing, error) {
 	k := call{method: http.MethodGet, path: "/job", header: http.Header{"Job-Token": {r.Token.Reveal()}}}
 	a, err := c.send(ctx, k)
@@ -87,8 +99,8 @@ func (c *Coordinator) Look(ctx context.Context, r Record) (Standing, error) {
 			return s, nil
 		}
 		return Live, nil
-	case http.StatusUnauthorized: // the token ends with the job
-		return Over, nil
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		return c.running(ctx, r, "look at")
 	}
 	return Unsure, fmt.Errorf("look at job %d: %w", r.Job, a.refusal(k))
 }
@@ -105,12 +117,14 @@ func (c *Coordinator) put(ctx context.Context, r Record, body map[string]any) (c
 	return k, a, err
 }
 
-// told is what the Job-Status header says.
+// told is what the Job-Status header says. The forge sends it with what it did
+// and with what it refuses, not with what it could not do.
 func told(a *answer) Standing {
-	if a.status >= 500 || a.status == http.StatusTooManyRequests {
-		return Unsure
+	switch a.status {
+	case http.StatusOK, http.StatusAccepted, http.StatusBadRequest, http.StatusForbidden, http.StatusConflict:
+		return standing(a.header.Get("Job-Status"))
 	}
-	return standing(a.header.Get("Job-Status"))
+	return Unsure
 }
 
 func standing(status string) Standing {
@@ -125,8 +139,4 @@ func standing(status string) Standing {
 		return Waiting
 	}
 	return Unsure
-}
-
-func gone(status int) bool {
-	return status == http.StatusNotFound || status == http.StatusConflict || status == http.StatusGone
 }

@@ -80,8 +80,10 @@ func TestTenantOfProject(t *testing.T) {
 		switch {
 		case r.Header.Get("Private-Token") != "attr":
 			w.WriteHeader(401)
+			fmt.Fprint(w, `{"message":"401 Unauthorized"}`)
 		case !known:
 			w.WriteHeader(404)
+			fmt.Fprint(w, `{"message":"404 Project Not Found"}`)
 		default:
 			fmt.Fprint(w, text)
 		}

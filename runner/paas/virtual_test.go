@@ -157,12 +157,16 @@ func (w *realm) forge(req *http.Request, token, state string) (string, func() (i
 			j = each
 		}
 	}
-	refusal := func(status int) func() (int, string) { return func() (int, string) { return status, "{}" } }
+	refusal := func(status int) func() (int, string) {
+		return func() (int, string) {
+			return status, fmt.Sprintf(`{"message":"%d %s"}`, status, http.StatusText(status))
+		}
+	}
 	switch {
 	case path == "/jobs/request":
 		return "request", func() (int, string) {
 			if status := w.refuse[token]; status != 0 {
-				return status, "{}"
+				return refusal(status)()
 			}
 			if len(w.queues[token]) == 0 {
 				return 204, ""
@@ -210,14 +214,14 @@ func (w *realm) forge(req *http.Request, token, state string) (string, func() (i
 	case path == "/job":
 		return "look", func() (int, string) {
 			if j.done() {
-				return 401, ""
+				return refusal(401)()
 			}
 			return 200, fmt.Sprintf(`{"status":%q}`, j.status)
 		}
 	case req.Method == http.MethodPatch:
 		return "trace", func() (int, string) {
 			if j.done() {
-				return 403, ""
+				return refusal(403)()
 			}
 			j.trace += state
 			return 202, ""

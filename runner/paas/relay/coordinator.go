@@ -187,10 +187,14 @@ func (c *coordinator) update(w http.ResponseWriter, r *http.Request) {
 		c.mu.Unlock()
 	}
 	c.pass(w, r, func(resp *http.Response) error {
+		// A runner gives the job up for a 403 or 404 that a proxy has said.
+		if foreign(resp) {
+			resp.StatusCode, resp.Status = http.StatusBadGateway, ""
+		}
 		if r.Method == http.MethodPatch {
 			c.forge.heard(resp)
 		}
-		if outcome := verdict(r.Method, last, resp); outcome != "" {
+		if outcome := verdict(last, resp); outcome != "" {
 			c.settle(outcome)
 		}
 		return nil
@@ -206,12 +210,12 @@ func (c *coordinator) ours(tokens ...string) bool {
 }
 
 // verdict is what the forge's answer makes of the job; empty while it goes on.
-func verdict(method string, last *word, resp *http.Response) Outcome {
+func verdict(last *word, resp *http.Response) Outcome {
 	status := resp.Header.Get("Job-Status")
 	switch code := resp.StatusCode; {
-	case code >= 500 || code == http.StatusTooManyRequests:
+	case code >= 500 || code == http.StatusTooManyRequests || foreign(resp):
 		return "" // a proxy may say anything
-	case code == http.StatusForbidden, code == http.StatusNotFound && method == http.MethodPut:
+	case code == http.StatusForbidden:
 		return Gone
 	case last == nil && (status == "canceled" || status == "failed"):
 		return Gone
@@ -269,10 +273,10 @@ func (c *coordinator) deliver(ctx context.Context) (Outcome, error) {
 		if err != nil {
 			return err
 		}
-		if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests {
-			return refused("tell how the job ended", resp)
+		if err := refused("tell how the job ended", resp); paas.Temporary(err) {
+			return err
 		}
-		outcome = verdict(http.MethodPut, last, resp)
+		outcome = verdict(last, resp)
 		return nil
 	})
 	if err != nil {

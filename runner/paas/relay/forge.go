@@ -185,10 +185,27 @@ func (f *forge) send(ctx context.Context, method, path string, body []byte, head
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	defer resp.Body.Close()
-	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
+	data, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	resp.Body = io.NopCloser(bytes.NewReader(data))
 	return resp, err
 }
 
 func refused(what string, resp *http.Response) error {
-	return fmt.Errorf("%s: %w", what, &paas.StatusError{Call: resp.Request.Method + " " + cmp.Or(resp.Request.URL.Path, "/"), Status: resp.StatusCode})
+	return fmt.Errorf("%s: %w", what, &paas.StatusError{
+		Call: resp.Request.Method + " " + cmp.Or(resp.Request.URL.Path, "/"), Status: resp.StatusCode, Foreign: foreign(resp),
+	})
+}
+
+// foreign reports whether an answer is from something before the forge. The
+// body can be read again.
+func foreign(resp *http.Response) bool {
+	if resp.StatusCode/100 != 4 || resp.Body == nil {
+		return resp.StatusCode/100 == 4 && !paas.IsForges(resp.StatusCode, nil)
+	}
+	head, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(head), resp.Body), resp.Body}
+	return err == nil && !paas.IsForges(resp.StatusCode, head)
 }

@@ -66,8 +66,9 @@ func newLab(t *testing.T, waits bool) *lab {
 	return nil
 }
 
-// ServeHTTP is the way to the forge. When it is down, half of the calls are
-// answered by a proxy in between and half break off. Of a job that waits to be
+// ServeHTTP is the way to the forge. When it is down, calls break off or are
+// answered by a proxy in between, that has no backend, does not know the name or
+// guards it. Of a job that waits to be
 // accepted nothing but its acceptance is heard.
 func (l *lab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	data, err := io.ReadAll(r.Body)
@@ -86,8 +87,12 @@ func (l *lab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	early := l.waits && !l.accepted && strings.HasPrefix(r.URL.Path, "/api/v4/jobs/") && r.URL.Path != "/api/v4/jobs/request"
 	l.mu.Unlock()
 	switch {
-	case down && n%2 == 0:
+	case down && n%4 == 0:
 		panic(http.ErrAbortHandler)
+	case down && n%4 == 1:
+		http.NotFound(w, r)
+	case down && n%4 == 2:
+		http.Error(w, "Forbidden", http.StatusForbidden)
 	case down:
 		w.WriteHeader(http.StatusBadGateway)
 	case early:

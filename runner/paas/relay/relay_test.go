@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -286,24 +287,28 @@ func TestCancel(t *testing.T) {
 // on the way has no say.
 func TestVerdict(t *testing.T) {
 	success, failed := &word{state: "success"}, &word{state: "failed"}
+	const no, page = `{"message":"403 Forbidden"}`, "404 page not found\n"
 	for _, c := range []struct {
-		method string
 		last   *word
 		code   int
+		body   string
 		status string
 		want   Outcome
 	}{
-		{"PATCH", nil, 202, "running", ""}, {"PATCH", nil, 202, "", ""}, {"PATCH", nil, 416, "running", ""}, {"PATCH", nil, 404, "", ""},
-		{"PATCH", nil, 202, "canceling", ""}, {"PATCH", nil, 202, "canceled", Gone}, {"PATCH", nil, 202, "failed", Gone}, {"PATCH", nil, 403, "", Gone},
-		{"PATCH", nil, 502, "failed", ""}, {"PATCH", nil, 429, "", ""},
-		{"PUT", nil, 200, "running", ""}, {"PUT", nil, 200, "canceled", Gone}, {"PUT", nil, 403, "", Gone}, {"PUT", nil, 404, "", Gone}, {"PUT", nil, 500, "canceled", ""},
-		{"PUT", success, 200, "running", Succeeded}, {"PUT", success, 200, "success", Succeeded}, {"PUT", success, 200, "canceling", Gone},
-		{"PUT", success, 202, "running", ""}, {"PUT", success, 412, "running", ""}, {"PUT", success, 403, "", Gone}, {"PUT", success, 503, "", ""},
-		{"PUT", failed, 200, "failed", Failed}, {"PUT", failed, 200, "running", Failed}, {"PUT", failed, 200, "canceled", Gone},
+		{nil, 202, "", "running", ""}, {nil, 202, "", "", ""}, {nil, 416, "", "running", ""}, {nil, 404, page, "", ""}, {nil, 404, `{"error":"404 Not Found"}`, "", ""},
+		{nil, 202, "", "canceling", ""}, {nil, 202, "", "canceled", Gone}, {nil, 202, "", "failed", Gone}, {nil, 403, no, "", Gone}, {nil, 403, "Forbidden", "", ""},
+		{nil, 502, "", "failed", ""}, {nil, 429, "", "", ""}, {nil, 401, "", "", ""},
+		{nil, 200, "", "running", ""}, {nil, 200, "", "canceled", Gone}, {nil, 500, "", "canceled", ""},
+		{success, 200, "", "running", Succeeded}, {success, 200, "", "success", Succeeded}, {success, 200, "", "canceling", Gone},
+		{success, 202, "", "running", ""}, {success, 412, "", "running", ""}, {success, 403, no, "", Gone}, {success, 403, page, "", ""}, {success, 503, "", "", ""},
+		{failed, 200, "", "failed", Failed}, {failed, 200, "", "running", Failed}, {failed, 200, "", "canceled", Gone},
 	} {
-		resp := &http.Response{StatusCode: c.code, Header: http.Header{"Job-Status": {c.status}}}
-		if got := verdict(c.method, c.last, resp); got != c.want {
-			t.Errorf("%s %v: %d %q is %q, want %q", c.method, c.last, c.code, c.status, got, c.want)
+		resp := &http.Response{StatusCode: c.code, Header: http.Header{"Job-Status": {c.status}}, Body: io.NopCloser(strings.NewReader(c.body))}
+		if got := verdict(c.last, resp); got != c.want {
+			t.Errorf("%v: %d %q %q is %q, want %q", c.last, c.code, c.body, c.status, got, c.want)
+		}
+		if left, err := io.ReadAll(resp.Body); string(left) != c.body || err != nil {
+			t.Errorf("%d: the runner reads %q, %v; the forge said %q", c.code, left, err, c.body)
 		}
 	}
 }
