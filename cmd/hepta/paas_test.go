@@ -159,6 +159,7 @@ cc_api_url = "%s/v2"
 // A configuration with tokens that everybody can read is told, by each command
 // that reads it, with the command that ends it.
 func TestPaasTellsOfAnExposedConfiguration(t *testing.T) {
+	t.Setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
 	forge := heptapodtest.New(t)
 	made, err := forge.NewRunnerToken()
 	if err != nil {
