@@ -33,7 +33,9 @@ func fetched(t *testing.T, forge http.HandlerFunc) (config, job string) {
 
 // A job that is not ours any more is left alone, which the exit code says.
 func TestExecFetchedJobThatIsOver(t *testing.T) {
-	config, job := fetched(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	config, job := fetched(t, func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"message":"403 Forbidden  - Job is not running"}`, http.StatusForbidden)
+	})
 	code, out, errs := invoke("paas", "exec-fetched-job", "--config", config, "--runner", "/no/such/runner", job)
 	if code != exitJobGone || out != "" || strings.Contains(errs, "s3cr3t") {
 		t.Errorf("exit code %d, %q\n%s", code, out, errs)
