@@ -10,7 +10,8 @@ import (
 // A container that fails is told with its phase and its last words; where it
 // was to replace another, that one serves on.
 func TestContainerFails(t *testing.T) {
-	g := newGround(t)
+	t.Parallel()
+	g := onGround(t)
 	for _, c := range []struct {
 		name, mode string
 		args       []string
@@ -60,7 +61,8 @@ func TestContainerFails(t *testing.T) {
 
 // Time limits are told in time.
 func TestTimeout(t *testing.T) {
-	g := newGround(t)
+	t.Parallel()
+	g := onGround(t)
 	s := newSite(t, g, false)
 	s.write(t, settings{env: "DOUBLE: sick"})
 	o := s.run(t, "up", "--timeout", "8s")

@@ -154,6 +154,7 @@ func (s *site) afterBlow(t *testing.T, what string, args ...string) outcome {
 // and of down. What is interrupted says so; one more run ends as an
 // undisturbed one.
 func TestEngineStruck(t *testing.T) {
+	t.Parallel()
 	for _, b := range blows {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()

@@ -7,7 +7,8 @@ import (
 
 // A data directory that cannot be written to is told, and what is there stays.
 func TestFilesFail(t *testing.T) {
-	g := newGround(t)
+	t.Parallel()
+	g := onGround(t)
 	for _, c := range []struct {
 		name, do, undo string
 		said           []string

@@ -5,12 +5,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +24,7 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/heptaup/hepta/integration/images"
+	"github.com/heptaup/hepta/integration/stage"
 	"github.com/heptaup/hepta/internal/sandbox"
 )
 
@@ -35,31 +38,83 @@ type ground struct {
 
 const enginePort = 2375
 
+// newGround starts a host that goes when the test ends.
 func newGround(t testing.TB) *ground {
 	t.Helper()
-	// The port stays the same when the sandbox is started again.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	g, err := openGround(t.Context(), t.Name())
+	if g != nil {
+		t.Cleanup(func() {
+			if err := g.close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	box, slow := outer.Inside(t, sandbox.Config{
-		Publish: []sandbox.Port{{HostIP: "127.0.0.1", Host: port, Container: enginePort}},
-		Args:    []string{fmt.Sprintf("--host=tcp://0.0.0.0:%d", enginePort), "--tls=false"},
-	}, images.Small)
-	g := &ground{box: box, engine: l.Addr().String()}
-	if g.docker, err = client.NewClientWithOpts(client.WithHost("tcp://"+g.engine), client.WithAPIVersionNegotiation()); err != nil {
+	return g
+}
+
+// onGround gives the host of all tests that leave the Engine itself alone. The
+// first that asks starts it; it goes with everything else of this package.
+func onGround(t testing.TB) *ground {
+	t.Helper()
+	g, err := sharedGround()
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { g.docker.Close() })
+	return g
+}
+
+var sharedGround = sync.OnceValues(func() (*ground, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	return openGround(ctx, "shared")
+})
+
+// openGround starts a host. What there is of it is returned with an error too.
+func openGround(ctx context.Context, name string) (*ground, error) {
+	// The port stays the same when the sandbox is started again.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	g := &ground{engine: l.Addr().String()}
+	g.box, err = sandbox.Start(ctx, outer.Docker, sandbox.Config{
+		Name: stage.SandboxName(name), Image: outer.Refs[images.Base].Local, Labels: map[string]string{outer.Label: name},
+		Publish: []sandbox.Port{{HostIP: "127.0.0.1", Host: port, Container: enginePort}},
+		Args:    []string{fmt.Sprintf("--host=tcp://0.0.0.0:%d", enginePort), "--tls=false"},
+	})
+	if g.box == nil {
+		return nil, err
+	}
+	if err != nil {
+		return g, err
+	}
+	if g.docker, err = client.NewClientWithOpts(client.WithHost("tcp://"+g.engine), client.WithAPIVersionNegotiation()); err != nil {
+		return g, err
+	}
+	if err := images.Copy(ctx, outer.Docker, g.docker, outer.Named(images.Small)...); err != nil {
+		return g, err
+	}
 	small := outer.Refs[images.Small].Local
 	for _, name := range []string{traefikImage, heptapodImage} {
 		for release := range 2 {
-			buildDouble(t, slow, small, name, release)
+			if err := buildDouble(ctx, g.docker, small, name, release); err != nil {
+				return g, err
+			}
 		}
 	}
-	return g
+	return g, nil
+}
+
+func (g *ground) close(ctx context.Context) error {
+	if g.docker != nil {
+		g.docker.Close()
+	}
+	return g.box.Remove(ctx)
 }
 
 const (
@@ -68,52 +123,49 @@ const (
 )
 
 // buildDouble makes an image of the double. Releases differ in a label only.
-func buildDouble(t testing.TB, docker *client.Client, base, name string, release int) {
-	t.Helper()
+func buildDouble(ctx context.Context, docker *client.Client, base, name string, release int) error {
 	// Traefik's image has the program as its entrypoint, the forge's a command.
 	start := `ENTRYPOINT ["traefik"]`
 	if name == heptapodImage {
 		start = `CMD ["/assets/init-container"]`
 	}
-	tag := fmt.Sprint(name, 12+release)
-	var context bytes.Buffer
-	w := tar.NewWriter(&context)
+	program, err := os.ReadFile(outer.double)
+	if err != nil {
+		return err
+	}
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
 	put := func(head tar.Header, content []byte) {
 		head.Size = int64(len(content))
-		if err := w.WriteHeader(&head); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.Write(content); err != nil {
-			t.Fatal(err)
+		err = errors.Join(err, w.WriteHeader(&head))
+		if err == nil {
+			_, err = w.Write(content)
 		}
 	}
 	put(tar.Header{Name: "Dockerfile", Mode: 0o644}, fmt.Appendf(nil, "FROM %s\nLABEL release=%d\nCOPY root/ /\n%s\n", base, release, start))
-	program, err := os.ReadFile(outer.double)
-	if err != nil {
-		t.Fatal(err)
-	}
 	put(tar.Header{Name: "root/usr/bin/double", Mode: 0o755}, program)
 	for _, link := range []string{"usr/bin/traefik", "usr/bin/haproxy", "usr/bin/curl", "usr/bin/gitlab-ctl", "usr/bin/gitlab-rails", "usr/bin/gitlab-runner",
 		"opt/gitlab/bin/gitlab-healthcheck", "assets/init-container"} {
 		put(tar.Header{Name: "root/" + link, Typeflag: tar.TypeSymlink, Linkname: "/usr/bin/double"}, nil)
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
+	if err := errors.Join(err, w.Close()); err != nil {
+		return err
 	}
-	made, err := docker.ImageBuild(t.Context(), &context, build.ImageBuildOptions{Tags: []string{tag}, Version: build.BuilderV1, Remove: true})
+	tag := fmt.Sprint(name, 12+release)
+	made, err := docker.ImageBuild(ctx, &archive, build.ImageBuildOptions{Tags: []string{tag}, Version: build.BuilderV1, Remove: true})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer made.Body.Close()
 	for d := json.NewDecoder(made.Body); ; {
 		var line struct{ Error string }
 		if err := d.Decode(&line); err == io.EOF {
-			return
+			return nil
 		} else if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		if line.Error != "" {
-			t.Fatalf("build %s: %s", tag, line.Error)
+			return fmt.Errorf("build %s: %s", tag, line.Error)
 		}
 	}
 }

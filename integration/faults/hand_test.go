@@ -10,7 +10,8 @@ import (
 
 // What is changed by hand on the Engine is put right.
 func TestByHand(t *testing.T) {
-	g := newGround(t)
+	t.Parallel()
+	g := onGround(t)
 	s := newSite(t, g, false)
 	s.write(t, settings{})
 	s.must(t, "up")

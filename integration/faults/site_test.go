@@ -47,10 +47,12 @@ type settings struct {
 
 var sites atomic.Int64
 
+// newSite gives a site whose containers go when the test ends.
 func newSite(t testing.TB, g *ground, gated bool) *site {
 	t.Helper()
 	n := int(sites.Add(1))
 	s := &site{g: g, name: fmt.Sprintf("site%03d", n), dir: t.TempDir(), port: 10000 + 10*n, env: []string{"DOCKER_HOST=tcp://" + g.engine}}
+	t.Cleanup(func() { s.remove(t) })
 	if gated {
 		dir, err := os.MkdirTemp("", "gate") // the path of a socket must be short
 		if err != nil {

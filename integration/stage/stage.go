@@ -6,10 +6,13 @@ package stage
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +43,13 @@ type Stage struct {
 // Open finds the Engine, removes leftovers and makes the images. It waits
 // until no other run with the same label is under way on this machine: each
 // removes what it finds of others. Close ends the use.
+// Tests that are parallel run four at a time at least: they wait for Engines
+// more than they compute.
 func Open(ctx context.Context, label string, names ...images.Name) (*Stage, error) {
+	// A -parallel of the command line is read later, and so has the last word.
+	if err := flag.Set("test.parallel", strconv.Itoa(max(4, runtime.GOMAXPROCS(0)))); err != nil {
+		return nil, err
+	}
 	s := &Stage{Label: label}
 	if err := s.alone(ctx); err != nil {
 		return nil, err
@@ -154,7 +163,7 @@ func (s *Stage) Inside(t testing.TB, c sandbox.Config, names ...images.Name) (*s
 	ctx := t.Context()
 	c.Image = s.Refs[images.Base].Local
 	if c.Name == "" {
-		c.Name = "hepta-test-" + strings.ToLower(strings.Map(nameRune, t.Name()))
+		c.Name = SandboxName(t.Name())
 	}
 	c.Labels = map[string]string{s.Label: t.Name()}
 	box, err := sandbox.Start(ctx, s.Docker, c)
@@ -179,6 +188,11 @@ func (s *Stage) Inside(t testing.TB, c sandbox.Config, names ...images.Name) (*s
 		}
 	}
 	return box, docker
+}
+
+// SandboxName is the name of a sandbox for a test.
+func SandboxName(test string) string {
+	return "hepta-test-" + strings.ToLower(strings.Map(nameRune, test))
 }
 
 func nameRune(r rune) rune {
