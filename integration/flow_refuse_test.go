@@ -144,16 +144,16 @@ func (s *site) alive(t *testing.T, id string) {
 	}
 }
 
-// window is a container that shows a directory of the site.
-func (s *site) window(t *testing.T, dir string) string {
+// window is a container that shows a directory of the site, until close: while
+// it is there, it is one of somebody else that can write to the directory.
+func (s *site) window(t *testing.T, dir string) (id string, close func()) {
 	t.Helper()
 	made, err := s.docker.ContainerCreate(t.Context(), &container.Config{Image: "hepta/small:1"},
 		&container.HostConfig{Binds: []string{dir + ":/window"}}, nil, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.remove(t, made.ID) })
-	return made.ID
+	return made.ID, func() { s.remove(t, made.ID) }
 }
 
 // put writes a file of the site.
@@ -173,7 +173,9 @@ func (s *site) putAs(t *testing.T, dir, name string, mode int64, text string) {
 	if err = errors.Join(err, w.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.docker.CopyToContainer(t.Context(), s.window(t, dir), "/window", &pack, container.CopyToContainerOptions{}); err != nil {
+	id, done := s.window(t, dir)
+	defer done()
+	if err := s.docker.CopyToContainer(t.Context(), id, "/window", &pack, container.CopyToContainerOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -192,7 +194,9 @@ type seen struct {
 
 func (s *site) stat(t *testing.T, dir, name string) seen {
 	t.Helper()
-	stream, stat, err := s.docker.CopyFromContainer(t.Context(), s.window(t, dir), "/window/"+name)
+	id, done := s.window(t, dir)
+	defer done()
+	stream, stat, err := s.docker.CopyFromContainer(t.Context(), id, "/window/"+name)
 	if err != nil {
 		t.Fatal(err)
 	}
