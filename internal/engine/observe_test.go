@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/volume"
 
 	"github.com/heptaup/hepta/internal/converge"
 )
@@ -106,5 +108,34 @@ func TestObserveTellsErrors(t *testing.T) {
 	s := &converge.Stack{Name: "lab", Data: "/srv/lab", Files: []converge.File{{Path: "a"}}}
 	if _, err := New(f, nil, nil).Observe(t.Context(), s); !errors.Is(err, broken) || f.count("list containers") != 1 {
 		t.Errorf("err %v, calls %v", err, f.calls)
+	}
+}
+
+// A volume may be a directory of the host, which counts as a mount of it.
+func TestVolumesThatAreDirectories(t *testing.T) {
+	for _, c := range []struct {
+		driver, o, device, want string
+	}{
+		{"local", "bind", "/srv/hepta/", "/srv/hepta"},
+		{"local", "rw,rbind", "/srv", "/srv"},
+		{"local", "addr=10.0.0.1,rw", ":/export", ""},
+		{"local", "", "", ""},
+		{"nfs", "bind", "/srv/hepta", ""},
+	} {
+		v := &volume.Volume{Driver: c.driver, Options: map[string]string{"type": "none", "o": c.o, "device": c.device}}
+		if got := deviceOf(v); got != c.want {
+			t.Errorf("%+v is %q", c, got)
+		}
+	}
+	named := func(name, service string, readOnly bool) converge.ObservedContainer {
+		return converge.ObservedContainer{Service: service, Mounts: []converge.ObservedMount{{Volume: name, ReadOnly: readOnly}}}
+	}
+	for name, want := range map[string]bool{"forge_data": true, strings.Repeat("0a", 32): false} {
+		if got := mountsNamedVolume(named(name, "", false)); got != want {
+			t.Errorf("a volume %s of somebody else: %v", name, got)
+		}
+		if mountsNamedVolume(named(name, "heptapod", false)) || mountsNamedVolume(named(name, "", true)) {
+			t.Errorf("a volume %s of ours, or one that is only read, is asked for", name)
+		}
 	}
 }
