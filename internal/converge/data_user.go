@@ -3,6 +3,7 @@ package converge
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -71,7 +72,10 @@ func (p *planner) writesTo(c ObservedContainer) string {
 		if m.Volume != "" {
 			dir = p.device(m.Volume)
 		}
-		if dir != "" && !m.ReadOnly && (IsBelow(dir, data) || IsBelow(data, dir)) {
+		if dir == "" || m.ReadOnly {
+			continue
+		}
+		if dir = path.Clean(dir); IsBelow(dir, data) || IsBelow(data, dir) {
 			return dir
 		}
 	}

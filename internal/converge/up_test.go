@@ -223,7 +223,7 @@ var cases = []planCase{
 	}},
 	{"data directory of a stopped compose project", func(s *Stack, w *world) {
 		*w = *newWorld()
-		w.foreign("gitlab_web_1", "exited", ObservedMount{Source: "/srv/hepta/forge", Target: "/etc/gitlab"}, ObservedMount{Source: "/srv/hepta/forge/ssl", Target: "/ssl"})
+		w.foreign("gitlab_web_1", "exited", ObservedMount{Source: "/srv/hepta/forge/", Target: "/etc/gitlab"}, ObservedMount{Source: "/srv/hepta/forge/ssl", Target: "/ssl"})
 		w.foreign("gitlab_db_1", "exited", ObservedMount{Source: "/srv/hepta/db", Target: "/var/lib/postgresql"})
 	}},
 	{"data directory that others read", func(s *Stack, w *world) {
