@@ -30,13 +30,21 @@ func TestEveryProgramIsListed(t *testing.T) {
 	}
 }
 
-// startedPrograms are those that Go files name where they start or look for
-// one, each with a file that does.
+// isForTests reports whether a file is a test or what tests run on. What hepta
+// starts besides is of its users' machines, and tests put something in its place.
+func isForTests(path string) bool {
+	dir := filepath.ToSlash(filepath.Dir(path)) + "/"
+	return strings.HasSuffix(path, "_test.go") ||
+		filepath.Ext(path) == ".go" && (strings.Contains(dir, "test/") || strings.Contains(dir, "/integration/"))
+}
+
+// startedPrograms are those that files for tests name where they start or look
+// for one, each with a file that does.
 func startedPrograms(t *testing.T, root string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
+		if err != nil || d.IsDir() || !isForTests(path) {
 			return err
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
