@@ -70,11 +70,15 @@ func (m Mirror) Resources() (converge.Stack, error) {
 	if err != nil {
 		return converge.Stack{}, err
 	}
+	files := []converge.File{{Path: fileMirror, Mode: 0o600, Content: config, Secret: !m.Credentials.Password.Empty()}}
+	if files[0].Secret {
+		files = append(files, converge.KeyFile(fileMirror))
+	}
 	return converge.Stack{
 		Name:     m.Stack,
 		Data:     m.Data,
 		Networks: []converge.Network{{Name: m.Network}},
-		Files:    []converge.File{{Path: fileMirror, Mode: 0o600, Content: config, Secret: !m.Credentials.Password.Empty()}},
+		Files:    files,
 		Containers: []converge.Container{{
 			Service: MirrorService,
 			Name:    m.Stack + "-" + MirrorService,

@@ -87,6 +87,9 @@ func (s *Stack) check() error {
 			if !refs[Ref("file:"+p)] {
 				fail("service %s: file %s is not described", c.Service, p)
 			}
+			if f := s.File(p); f != nil && f.Secret && !refs[Ref("file:"+keyPath(p))] {
+				fail("service %s: the secret file %s has no KeyFile", c.Service, p)
+			}
 		}
 	}
 	for _, c := range s.Containers {

@@ -123,7 +123,7 @@ func (p *planner) lookAtContainers() error {
 		v.hashes = make(map[string]string)
 		for _, path := range v.want.RecreateOn {
 			if f := p.file(path); f != nil && !f.want.Once {
-				v.hashes[LabelFile+path] = Hash(f.content)
+				v.hashes[LabelFile+path] = p.hash(f)
 			}
 		}
 		v.group = "start " + v.want.Service
@@ -180,7 +180,11 @@ func (p *planner) drift(v *service, c *ObservedContainer) []string {
 	}
 	for _, path := range v.want.RecreateOn {
 		f, hash := p.file(path), v.hashes[LabelFile+path]
-		if was := c.Labels[LabelFile+path]; hash != "" && (was != "" && was != hash || c.Running() && f.changed) {
+		switch was := c.Labels[LabelFile+path]; {
+		case hash == "":
+		case was != "" && !strings.HasPrefix(was, keyedHash) && strings.HasPrefix(hash, keyedHash):
+			causes = append(causes, fmt.Sprintf("a label of it shows the hash of %s without a key", path))
+		case was != "" && was != hash || c.Running() && f.changed:
 			causes = append(causes, fmt.Sprintf("file %s changed (needs a new container)", path))
 		}
 	}

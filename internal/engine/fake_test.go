@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"archive/tar"
 	"bufio"
 	"cmp"
 	"context"
@@ -42,6 +43,7 @@ type fake struct {
 	pulls    []string          // what pulls give, one after the other
 	logs     string
 	labels   map[string]string // of a container that is inspected
+	written  []*tar.Header     // of files that were put
 }
 
 func newFake() *fake {
@@ -176,7 +178,11 @@ func (f *fake) ContainerExecInspect(context.Context, string) (container.ExecInsp
 }
 
 func (f *fake) CopyToContainer(ctx context.Context, id, path string, content io.Reader, _ container.CopyToContainerOptions) error {
-	_, _ = io.Copy(io.Discard, content)
+	if head, err := tar.NewReader(content).Next(); err == nil {
+		f.mu.Lock()
+		f.written = append(f.written, head)
+		f.mu.Unlock()
+	}
 	return f.call(ctx, "put %s %s", id, path)
 }
 

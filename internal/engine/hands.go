@@ -37,7 +37,7 @@ mv -f "$next" "$2"
 if [ "$5" != yes ]; then rm -f "$4"; fi`
 
 // stamp is the first time, not before earliest, whose nanoseconds are a
-// fingerprint of what was written. One look at the metadata then tells whether
+// fingerprint of what was written, which is no secret. One look at the metadata then tells whether
 // a file is as hepta left it; every other writer leaves other nanoseconds.
 func stamp(earliest time.Time, content []byte, uid, gid int) time.Time {
 	sum := sha256.New()
@@ -128,7 +128,10 @@ func (l *Lock) write(ctx context.Context, file string, content []byte, mode fs.F
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
 	head := &tar.Header{Name: temp, Typeflag: tar.TypeReg, Mode: int64(mode.Perm()), Uid: uid, Gid: gid, Size: int64(len(content)),
-		ModTime: stamp(later(time.Now(), old), content, uid, gid), Format: tar.FormatPAX}
+		ModTime: later(time.Now(), old), Format: tar.FormatPAX}
+	if !l.isSecret(file, mode) {
+		head.ModTime = stamp(head.ModTime, content, uid, gid)
+	}
 	if err := w.WriteHeader(head); err != nil {
 		return fmt.Errorf("write file %s: %w", file, err)
 	}
@@ -149,6 +152,15 @@ func (l *Lock) write(ctx context.Context, file string, content []byte, mode fs.F
 		mark = "yes"
 	}
 	return l.shell(ctx, "write file "+file, place, path.Join(root, temp), at, umask, markOf(at), mark)
+}
+
+// isSecret reports whether nothing about the content of a file may show in its
+// metadata, which others can see: a fingerprint is enough to try passwords.
+func (l *Lock) isSecret(file string, mode fs.FileMode) bool {
+	if f := l.s.File(file); f != nil {
+		return f.Secret
+	}
+	return private(mode)
 }
 
 func private(mode fs.FileMode) bool { return mode.Perm()&0o077 == 0 }
