@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/google/renameio/v2"
 
+	"github.com/heptaup/hepta/internal/dockerauth"
 	"github.com/heptaup/hepta/internal/fault"
 )
 
@@ -136,17 +138,18 @@ func Saved(path, registryURL string) (Credentials, error) {
 		return Credentials{}, err
 	}
 	host := at.base.Host
-	for _, key := range []string{host, "https://" + host, "http://" + host, "https://" + host + "/v2/"} {
-		var entry dockerAuth
-		if json.Unmarshal(c.auths[key], &entry) != nil || entry.Auth == "" {
+	for _, key := range slices.Sorted(maps.Keys(c.auths)) {
+		var entry dockerauth.Entry
+		if dockerauth.Hostname(key) != host || json.Unmarshal(c.auths[key], &entry) != nil {
 			continue
 		}
-		text, err := base64.StdEncoding.DecodeString(entry.Auth)
+		user, password, err := entry.Login()
 		if err != nil {
 			return Credentials{}, &fault.Error{Op: "read docker configuration", What: path, Why: "the entry of " + host + " is damaged", Remedy: "Log in anew."}
 		}
-		user, password, _ := strings.Cut(string(text), ":")
-		return Credentials{User: user, Password: NewSecret(password)}, nil
+		if user != "" {
+			return Credentials{User: user, Password: NewSecret(password)}, nil
+		}
 	}
 	return Credentials{}, nil
 }

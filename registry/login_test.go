@@ -177,6 +177,10 @@ func TestSavedNobody(t *testing.T) {
 	if _, err := Saved(path, "registry.example.org"); err == nil {
 		t.Error("a damaged entry is taken")
 	}
+	write(t, path, `{"auths":{"registry.example.org":{"username":"alice","password":"s3cret"}}}`)
+	if got, err := Saved(path, "registry.example.org"); err != nil || got.User != "alice" || got.Password.Reveal() != "s3cret" {
+		t.Errorf("got %v, %v", got, err)
+	}
 	write(t, path, `{"auths":{"https://registry.example.org":{"auth":"YTpiOmM="}}}`)
 	if got, err := Saved(path, "registry.example.org"); err != nil || got.User != "a" || got.Password.Reveal() != "b:c" {
 		t.Errorf("got %v, %v", got, err)

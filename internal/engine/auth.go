@@ -3,32 +3,30 @@ package engine
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/registry"
+
+	"github.com/heptaup/hepta/internal/dockerauth"
 )
 
 // dockerConfig is the part of the docker CLI's configuration that matters
 // here.
 type dockerConfig struct {
-	CurrentContext string               `json:"currentContext"`
-	CredsStore     string               `json:"credsStore"`
-	CredHelpers    map[string]string    `json:"credHelpers"`
-	Auths          map[string]authEntry `json:"auths"`
-}
-
-type authEntry struct {
-	Auth          string `json:"auth"`
-	IdentityToken string `json:"identitytoken"`
+	CurrentContext string                      `json:"currentContext"`
+	CredsStore     string                      `json:"credsStore"`
+	CredHelpers    map[string]string           `json:"credHelpers"`
+	Auths          map[string]dockerauth.Entry `json:"auths"`
 }
 
 // configDir is where the docker CLI keeps its configuration, contexts and
@@ -55,6 +53,9 @@ func loadDockerConfig() (dockerConfig, error) {
 	}
 	if err != nil {
 		return c, fmt.Errorf("read docker configuration: %w", err)
+	}
+	if len(bytes.TrimSpace(b)) == 0 { // as a file that was only touched
+		return c, nil
 	}
 	if err := json.Unmarshal(b, &c); err != nil {
 		return c, fmt.Errorf("read docker configuration %s: %w", name, err)
@@ -104,33 +105,31 @@ func Credentials(ctx context.Context, ref string) (registry.AuthConfig, error) {
 	return auth, nil
 }
 
+// lookup asks the helper that keeps the credentials of a registry, and then
+// the file itself.
 func (c dockerConfig) lookup(ctx context.Context, key string) (registry.AuthConfig, error) {
-	if helper := c.CredHelpers[key]; helper != "" {
-		return askHelper(ctx, helper, key)
+	helper, own := c.CredHelpers[key]
+	if !own {
+		helper = c.CredsStore
+	}
+	if helper != "" {
+		if found, err := askHelper(ctx, helper, key); err != nil || found != (registry.AuthConfig{}) {
+			return found, err
+		}
 	}
 	entry, known := c.Auths[key]
 	if !known {
-		for name, e := range c.Auths { // older clients kept the whole address
-			if host, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(name, "https://"), "http://"), "/"); host == key {
-				entry = e
+		for _, name := range slices.Sorted(maps.Keys(c.Auths)) {
+			if dockerauth.Hostname(name) == key {
+				entry = c.Auths[name]
 			}
 		}
 	}
-	if entry == (authEntry{}) {
-		if c.CredsStore != "" {
-			return askHelper(ctx, c.CredsStore, key)
-		}
-		return registry.AuthConfig{}, nil
+	user, password, err := entry.Login()
+	if err != nil {
+		return registry.AuthConfig{}, fmt.Errorf("credentials for %s: %w", key, err)
 	}
-	auth := registry.AuthConfig{IdentityToken: entry.IdentityToken}
-	if entry.Auth != "" {
-		plain, err := base64.StdEncoding.DecodeString(entry.Auth)
-		if err != nil {
-			return registry.AuthConfig{}, fmt.Errorf("credentials for %s: they are not base64", key)
-		}
-		auth.Username, auth.Password, _ = strings.Cut(strings.TrimRight(string(plain), "\x00"), ":")
-	}
-	return auth, nil
+	return registry.AuthConfig{Username: user, Password: password, IdentityToken: entry.IdentityToken, RegistryToken: entry.RegistryToken}, nil
 }
 
 // askHelper runs a credential helper of the docker CLI. That it knows nothing

@@ -139,7 +139,8 @@ func TestCredentials(t *testing.T) {
 	config := `{"credsStore":"test","credHelpers":{"helper.example":"missing"},"auths":{
 		"https://index.docker.io/v1/":{"auth":"` + base64.StdEncoding.EncodeToString([]byte("hub:pass:word")) + `"},
 		"https://old.example/v1/":{"auth":"` + base64.StdEncoding.EncodeToString([]byte("old:x")) + `"},
-		"bad.example":{"auth":"%%%"}, "store.example":{}}}`
+		"plain.example":{"username":"alice","password":"s3cret"}, "identity.example":{"auth":"` + base64.StdEncoding.EncodeToString([]byte("u:")) + `","identitytoken":"refresh"},
+		"registry.example":{"registrytoken":"bearer"}, "bad.example":{"auth":"%%%"}, "store.example":{}}}`
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -148,6 +149,9 @@ func TestCredentials(t *testing.T) {
 		"old.example/a/b:1":     {Username: "old", Password: "x", ServerAddress: "old.example"},
 		"store.example/a:1":     {Username: "stored", Password: "s", ServerAddress: "store.example"},
 		"token.example/a:1":     {IdentityToken: "identity", ServerAddress: "token.example"},
+		"plain.example/a:1":     {Username: "alice", Password: "s3cret", ServerAddress: "plain.example"},
+		"identity.example/a:1":  {Username: "u", IdentityToken: "refresh", ServerAddress: "identity.example"},
+		"registry.example/a:1":  {RegistryToken: "bearer", ServerAddress: "registry.example"},
 		"nobody.example:5000/a": {},
 	} {
 		got, err := registryAuth(t.Context(), ref)
@@ -173,5 +177,11 @@ func TestCredentials(t *testing.T) {
 		if _, err := registryAuth(t.Context(), ref); err == nil || strings.Contains(err.Error(), "%%%") {
 			t.Errorf("%s: error is %v", ref, err)
 		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := registryAuth(t.Context(), "plain.example/a:1"); err != nil || got != "" {
+		t.Errorf("an empty file: %v", err)
 	}
 }
