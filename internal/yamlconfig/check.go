@@ -151,7 +151,7 @@ func checkText(at string, tag reflect.StructTag, s string, report reporter) {
 	case !utf8.ValidString(s):
 		report(at, "is not UTF-8")
 	case hasControl(s, allowed):
-		report(at, "%s has control characters", quoted(s))
+		report(at, "%s", controlIn(s, allowed))
 	default:
 		if values := strings.Fields(tag.Get("oneof")); len(values) > 0 && !slices.Contains(values, s) {
 			text := fmt.Sprintf("%s is none of %s", quoted(s), strings.Join(values, ", "))
@@ -174,10 +174,28 @@ func checkText(at string, tag reflect.StructTag, s string, report reporter) {
 	}
 }
 
-func hasControl(s, allowed string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool {
+func hasControl(s, allowed string) bool { return control(s, allowed) >= 0 }
+
+// control is the place of the first control character, -1 without any.
+func control(s, allowed string) int {
+	return strings.IndexFunc(s, func(r rune) bool {
 		return unicode.IsControl(r) && !strings.ContainsRune(allowed, r)
 	})
+}
+
+// controlIn says where a text has its first control character. The text itself
+// may be a secret: the line break at the end of one is the usual mistake.
+func controlIn(s, allowed string) string {
+	at := control(s, allowed)
+	r, _ := utf8.DecodeRuneInString(s[at:])
+	what := fmt.Sprintf("the control character %U", r)
+	if r == '\n' || r == '\r' {
+		what = "a line break"
+	}
+	if strings.TrimRight(s[at:], "\r\n") == "" {
+		return "has " + what + " at its end"
+	}
+	return fmt.Sprintf("has %s in place %d", what, utf8.RuneCountInString(s[:at])+1)
 }
 
 var (
