@@ -86,7 +86,7 @@ func TestWaitingIsTold(t *testing.T) {
 		f.fail["create s-lock"] = fmt.Errorf("name in use: %w", errdefs.ErrConflict)
 		f.labels = map[string]string{converge.LabelStack: "s", converge.LabelOwner: "alice@host (pid 12)", converge.LabelCommand: "up",
 			converge.LabelSince: time.Now().Add(-90 * time.Second).Format(time.RFC3339)}
-		ctx, cancel := context.WithTimeout(t.Context(), 2*tellAgain+time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*tellAgain+lockPoll/2) // between two looks
 		defer cancel()
 		_, err := New(f, nil, rec.sink).Reached("ssh://admin@vm-1").take(ctx, &converge.Stack{Name: "s"}, LockOptions{Command: "up"}, "a:1")
 		for _, minutes := range []string{"1 minute", "2 minutes", "3 minutes"} {
