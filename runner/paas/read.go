@@ -2,6 +2,8 @@ package paas
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/heptaup/hepta/internal/secret"
@@ -140,7 +142,7 @@ func readRunner(t table) Runner {
 	default:
 		t.wrong("executor", "want %s or %s", CleverDocker, LocalDocker)
 	}
-	t.strangers(runnerKeys, "cc_", "paas_", "pass_", "heptapod_", "paas-")
+	t.strangers(runnerKeys, ownPrefixes...)
 	return r
 }
 
@@ -155,6 +157,27 @@ var runnerKeys = []string{
 func readWatch(t table) *Watch {
 	return &Watch{
 		Token: secret.New(t.required("token")), Timeout: t.seconds(t.spelled("timeout_seconds", "timout_seconds"), 300), Step: t.seconds("poll_step", 10),
+	}
+}
+
+// enableVariable makes an application at Clever Cloud one that may run jobs.
+const enableVariable = "CC_ENABLE_HEPTAPOD_RUNNER"
+
+// warnOfSharedCache warns of one cache for several tenants. The runner on the
+// host reads keys in any case.
+func warnOfSharedCache(t table) {
+	for key, value := range t.values {
+		cache, ok := value.(map[string]any)
+		if !ok || !strings.EqualFold(key, "cache") {
+			continue
+		}
+		for _, place := range slices.Sorted(maps.Keys(cache)) {
+			switch strings.ToLower(place) {
+			case "s3", "gcs", "azure":
+				t.odd(key+"."+place, "is one cache for all tenants: a job of each of them can read and replace what the others keep there, "+
+					"and its keys lie on hosts in all their organisations; leave it out, or give each tenant a runner of its own")
+			}
+		}
 	}
 }
 
@@ -175,7 +198,11 @@ func readClever(t table) *Clever {
 	if c.AuthScheme != "token" && c.AuthScheme != "bearer" {
 		t.wrong("cc_auth_scheme", "want token or bearer")
 	}
+	if !strings.EqualFold(c.Env[enableVariable], "true") {
+		t.odd("cc_extra_env", "lacks %s = \"true\", which the documentation of heptapod-paas-runner sets: Clever Cloud may not make hosts for jobs without it", enableVariable)
+	}
 	if c.Tenants {
+		warnOfSharedCache(t)
 		c.AttributeToken = secret.New(t.required("cc_gitlab_namespace_attributes_token"))
 		c.OrgaAttribute, c.TokenAttribute = t.text("cc_orga_id_attribute", "cc_orga_id"), t.text("cc_orga_token_attribute", "cc_orga_token")
 		for _, key := range []string{"cc_orga_id", "cc_token"} {

@@ -66,7 +66,7 @@ func TestReadEverything(t *testing.T) {
 			Watch: &Watch{Token: secret.New("watch"), Timeout: time.Minute, Step: time.Second},
 			Clever: &Clever{
 				API: defaultAPI, AuthScheme: "bearer", AuthUser: "Jenkins", Zone: "par", Flavor: "M", MaxFlavor: "XL",
-				FlavorContext: "ctx", FlavorPrefix: "ctx-", Variant: defaultVariant, Env: map[string]string{"A": "b", "N": "3", "T": "true"},
+				FlavorContext: "ctx", FlavorPrefix: "ctx-", Variant: defaultVariant, Env: map[string]string{"A": "b", "N": "3", "T": "true", "CC_ENABLE_HEPTAPOD_RUNNER": "true"},
 				RepoTimeout: 20 * time.Second, RepoStep: 2 * time.Second,
 				Tenants: true, AttributeToken: secret.New("attr"), OrgaAttribute: "cc_orga_id", TokenAttribute: "cc_orga_token",
 			},
@@ -212,4 +212,50 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A section of several tenants with one cache, and one that lacks what Clever
+// Cloud wants, are told where they stand.
+func TestReadWarnsOfTenantsAndHosts(t *testing.T) {
+	const section = "state_file='x'\n[[runners]]\nurl='https://f'\ntoken='abcdefghij'\nexecutor='clever-docker'\n"
+	const single, many = "cc_orga_id='o'\ncc_token='t'\n", "cc_multi_tenant=true\ncc_gitlab_namespace_attributes_token='a'\n"
+	const enabled = "cc_extra_env={CC_ENABLE_HEPTAPOD_RUNNER='true'}\n"
+	const cache = "[runners.cache]\nType='s3'\n[runners.cache.s3]\nSecretKey='s3cr3t'\n"
+	for name, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"one tenant, with a cache":  {single + enabled + cache, nil},
+		"several, without a cache":  {many + enabled, nil},
+		"several, a local cache":    {many + enabled + "[runners.cache]\nMaxUploadedArchiveSize=1\n", nil},
+		"several, with a cache":     {many + enabled + cache, []string{"line 11: cache.s3: is one cache for all tenants"}},
+		"several, in capitals":      {many + enabled + "[runners.Cache.GCS]\nBucketName='b'\n", []string{"line 9: Cache.GCS: is one cache"}},
+		"not enabled":               {single, []string{"line 2: cc_extra_env: lacks CC_ENABLE_HEPTAPOD_RUNNER"}},
+		"not enabled by its value":  {single + "cc_extra_env={CC_ENABLE_HEPTAPOD_RUNNER='no'}\n", []string{"line 8: cc_extra_env: lacks"}},
+		"not enabled, with a cache": {many + cache, []string{"line 2: cc_extra_env: lacks", "line 10: cache.s3: is one"}},
+	} {
+		_, warnings, err := Read([]byte(section + c.text))
+		if err != nil || len(warnings) != len(c.want) {
+			t.Errorf("%s: %v, %v", name, warnings, err)
+			continue
+		}
+		for i, w := range warnings {
+			if !strings.HasPrefix(w.String(), c.want[i]) || strings.Contains(w.String(), "s3cr3t") {
+				t.Errorf("%s: %s, want %s", name, w, c.want[i])
+			}
+		}
+	}
+}
+
+// Tokens for this side do not go to a host, whatever their keys are called.
+func TestInnerHasNoTokensOfThisSide(t *testing.T) {
+	cfg, _, err := Read([]byte("state_file='x'\n[[runners]]\nurl='https://f'\ntoken='abcdefghij'\nexecutor='local-docker'\ncc_token='s3cr3t'\nCC_Token='s3cr3t'\npaas-runner-helper-token='s3cr3t'\n" +
+		"paas_job_trace_wach={token='s3cr3t'}\npass_token='s3cr3t'\n[runners.docker]\nhost='tcp://1.2.3.4'\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := cfg.Runners[0].Inner()
+	if err != nil || strings.Contains(string(data), "s3cr3t") || !strings.Contains(string(data), "tcp://1.2.3.4") {
+		t.Errorf("%v:\n%s", err, data)
+	}
 }

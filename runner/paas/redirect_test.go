@@ -45,7 +45,7 @@ func TestTokensGoToNoOtherServer(t *testing.T) {
 		"trace":     func() error { _, err := c.append(t.Context(), r, []byte("text")); return err },
 		"started":   func() error { _, err := c.Started(t.Context(), r, 3, secret.New("watch")); return err },
 		"live jobs": func() error {
-			_, err := c.LiveJobs(t.Context(), secret.New("runner"), secret.New("reader"))
+			_, err := c.JobStatuses(t.Context(), secret.New("runner"), secret.New("reader"), []int64{1})
 			return err
 		},
 		"organisation": func() error { _, err := c.Organisation(t.Context(), k, "group"); return err },

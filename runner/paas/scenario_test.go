@@ -459,3 +459,34 @@ func TestBlindWatchFailsNoJob(t *testing.T) {
 		}
 	}
 }
+
+// The state file is lost and the token that reads sees other projects only: the
+// list of the runner's jobs lacks the one that runs, and its host stays. That is
+// told once.
+func TestLostStateFileAndAJobThatIsNotSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRealm(t)
+		w.last = 30 * time.Minute
+		cfg := w.runners(1)
+		s := w.start(cfg, nil)
+		w.add(tokenOf(0), 1, func(j *realJob) { j.hidden = true })
+		for s.phase(1) != Running {
+			time.Sleep(time.Second)
+		}
+		s.stop()
+		if err := os.Remove(cfg.StateFile); err != nil {
+			t.Fatal(err)
+		}
+		cfg.Runners[0].Watch = &Watch{Token: secret.New("reader"), Timeout: 5 * time.Minute, Step: 10 * time.Second}
+		s = w.start(cfg, nil)
+		time.Sleep(20 * time.Minute)
+		if w.alive() != 1 {
+			t.Error("the host of a running job is gone")
+		}
+		time.Sleep(time.Hour)
+		if log := s.log.String(); w.alive() != 1 || !w.is(1, "success") || strings.Count(log, "hosts belong to nobody") != 1 || !strings.Contains(log, "hpd-job-runner00-1") {
+			t.Errorf("%d hosts: %s", w.alive(), log)
+		}
+		s.stop()
+	})
+}

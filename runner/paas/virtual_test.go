@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -41,6 +42,7 @@ type realJob struct {
 	tenant   string // the top-level group of its project
 	claim    string // what its variables say of that; default the truth
 	twoPhase bool
+	hidden   bool // the token that reads does not see its project
 	status   string
 	trace    string
 	finals   []string
@@ -193,9 +195,9 @@ func (w *realm) forge(req *http.Request, token, state string) (string, func() (i
 	case path == "/runners/5/jobs":
 		return "runner jobs", func() (int, string) {
 			var list []string
-			for _, j := range w.jobs {
-				if j.status == req.URL.Query().Get("status") {
-					list = append(list, fmt.Sprintf(`{"id":%d}`, j.id))
+			for _, id := range slices.Backward(slices.Sorted(maps.Keys(w.jobs))) {
+				if j := w.jobs[id]; !j.hidden {
+					list = append(list, fmt.Sprintf(`{"id":%d,"status":%q}`, j.id, j.status))
 				}
 			}
 			return 200, "[" + strings.Join(list, ",") + "]"
