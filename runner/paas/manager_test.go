@@ -265,12 +265,17 @@ func TestStateFileThatLiesOpen(t *testing.T) {
 	if err := os.Chmod(cfg.StateFile, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	log, stop := managed(t, cfg, &Manager{})
-	eventually(t, "mode 0600", func() bool {
-		info, err := os.Stat(cfg.StateFile)
-		return err == nil && info.Mode().Perm() == 0o600
+	m := &Manager{}
+	log, stop := managed(t, cfg, m)
+	eventually(t, "the manager's work", func() bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return len(m.lanes) > 0
 	})
 	stop()
+	if info, err := os.Stat(cfg.StateFile); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
 	if text := log.String(); !strings.Contains(text, "everybody on this machine could read the state file") || !strings.Contains(text, "mode=0644") {
 		t.Error(text)
 	}
