@@ -372,7 +372,7 @@ func TestCertificatesThatCannotServe(t *testing.T) {
 		{"good", good, goodKey, ""},
 		{"another key", good, otherKey, "2:43: tls.key: certificate and key do not belong together: name the key that the certificate was made for"},
 		{"another host", elsewhere, elsewhereKey, "2:33: tls.certificate: certificate does not cover the host: a.b; it names c.d: get a certificate for all of a.b"},
-		{"expired", old, oldKey, "2:33: tls.certificate: certificate is not valid at this time: it is valid from "},
+		{"expired", old, oldKey, "2:33: tls.certificate: certificate is not valid at this time: it has ended, it was valid from "},
 	} {
 		b.write("crt", c.certificate)
 		b.write("key", c.key)

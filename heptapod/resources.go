@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/pki"
 )
 
 // Service is the forge's short name inside a stack: its resource is
@@ -198,9 +199,13 @@ func (f *Forge) files() ([]converge.File, error) {
 	}
 	if r := f.cfg.Registry; r != nil && r.ownTLS() {
 		reload := &converge.Apply{Service: Service, Cmd: []string{"gitlab-ctl", "hup", "nginx"}, Timeout: time.Minute}
+		chain, key, err := pki.Given(r.Certificate, r.Key)
+		if err != nil { // Validate has refused it
+			chain, key = certificates(r.Certificate), r.Key
+		}
 		files = append(files,
-			converge.File{Path: fileRegistryCert, Mode: 0o644, Content: certificates(r.Certificate), Apply: reload},
-			converge.File{Path: fileRegistryKey, Mode: 0o600, Secret: true, Content: r.Key, Apply: reload},
+			converge.File{Path: fileRegistryCert, Mode: 0o644, Content: chain, Apply: reload},
+			converge.File{Path: fileRegistryKey, Mode: 0o600, Secret: true, Content: key, Apply: reload},
 		)
 	}
 	if f.tokenMinutes() != 0 {

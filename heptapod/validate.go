@@ -195,8 +195,13 @@ func (p *problems) registry(cfg Config) {
 
 func (p *problems) certificate(host string, r *Registry) {
 	err := pki.Check(r.Certificate, r.Key, []string{host}, time.Now())
+	var given *pki.GivenError
 	switch {
 	case err == nil:
+	case errors.As(err, &given) && given.Key:
+		p.add("registry.key", "%v", given.Remedy, err)
+	case errors.As(err, &given):
+		p.add("registry.certificate", "%v", given.Remedy, err)
 	case errors.Is(err, pki.ErrMismatch):
 		p.add("registry.key", "%v", "name the key that the certificate was made for", err)
 	case errors.Is(err, pki.ErrHost):

@@ -68,10 +68,10 @@ func TestCertificateFiles(t *testing.T) {
 		for _, c := range []struct{ name, certificate, key, want string }{
 			{"another key", good, otherKey, "hepta.yaml:6:47: tls.key: certificate and key do not belong together: name the key that the certificate was made for"},
 			{"another host", elsewhere, elsewhereKey, "hepta.yaml:6:33: tls.certificate: certificate does not cover the host: " + tlsHost + "; it names hg.elsewhere.test: get a certificate for all of " + tlsHost},
-			{"expired", expired, expiredKey, "hepta.yaml:6:33: tls.certificate: certificate is not valid at this time: it is valid from "},
-			{"of tomorrow", early, earlyKey, "hepta.yaml:6:33: tls.certificate: certificate is not valid at this time: it is valid from "},
-			{"no key", good, good, "hepta.yaml:6:47: tls.key: certificate and key do not belong together"},
-			{"no certificate", goodKey, goodKey, "hepta.yaml:6:33: tls.certificate: read certificate: no PEM block CERTIFICATE: name a PEM file"},
+			{"expired", expired, expiredKey, "hepta.yaml:6:33: tls.certificate: certificate is not valid at this time: it has ended, it was valid from "},
+			{"of tomorrow", early, earlyKey, "hepta.yaml:6:33: tls.certificate: certificate is not valid at this time: its time has not begun, it is valid from "},
+			{"no key", good, good, "hepta.yaml:6:47: tls.key: it holds a certificate and no key: name the file of the certificate's private key here"},
+			{"no certificate", goodKey, goodKey, "hepta.yaml:6:33: tls.certificate: it holds a private key and no certificate: name the file of the certificate here"},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				write(c.certificate, c.key)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/pki"
 )
 
 // Service is the proxy's short name inside its stack.
@@ -44,7 +45,11 @@ func (p *Proxy) Resources() converge.Stack {
 		main.After = append(main.After, "file:"+leafFile)
 		decide = append(decide, issuer.decide)
 	case TLSFiles:
-		bundle := slices.Concat(terminated(cfg.TLS.Certificate), terminated(cfg.TLS.Key))
+		chain, key, err := pki.Given(cfg.TLS.Certificate, cfg.TLS.Key)
+		if err != nil { // Validate has refused it
+			chain, key = terminated(cfg.TLS.Certificate), terminated(cfg.TLS.Key)
+		}
+		bundle := slices.Concat(chain, key)
 		files = append(files, converge.File{Path: leafFile, Mode: 0o600, Secret: true, Content: bundle})
 		main.After = append(main.After, "file:"+leafFile)
 	case TLSACME:

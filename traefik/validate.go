@@ -214,8 +214,13 @@ func (p *problems) files(cfg Config, now time.Time) {
 		return
 	}
 	err := pki.Check(t.Certificate, t.Key, hosts, now)
+	var given *pki.GivenError
 	switch {
 	case err == nil:
+	case errors.As(err, &given) && given.Key:
+		p.add("tls.key", given.Remedy, "%v", err)
+	case errors.As(err, &given):
+		p.add("tls.certificate", given.Remedy, "%v", err)
 	case errors.Is(err, pki.ErrMismatch):
 		p.add("tls.key", "name the key that the certificate was made for", "%v", err)
 	case errors.Is(err, pki.ErrHost):

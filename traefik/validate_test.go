@@ -57,7 +57,7 @@ func TestValidate(t *testing.T) {
 		{"files with another key", files(func(c *Config) { c.TLS.Key = otherKey }), []string{"tls.key: certificate and key do not belong together"}},
 		{"files for another host", files(func(c *Config) { c.Hosts = append(c.Hosts, "registry.example.org") }),
 			[]string{"tls.certificate: certificate does not cover the host: registry.example.org; it names hg.example.org"}},
-		{"no certificate in the file", files(func(c *Config) { c.TLS.Certificate = []byte("x") }), []string{"tls.certificate: read certificate"}},
+		{"no certificate in the file", files(func(c *Config) { c.TLS.Certificate = []byte("x") }), []string{"tls.certificate: there is no certificate in it"}},
 		{"dashboard", dashboard(bob), nil},
 		{"dashboard for everybody", dashboard(), []string{"traefik.dashboard.users: "}},
 		{"dashboard users without host", with(func(c *Config) { c.Dashboard.Users = []string{bob} }), []string{"traefik.dashboard.host: "}},

@@ -65,17 +65,28 @@ func IssuerOf(bundle []byte) string {
 	return leaf.Issuer.CommonName
 }
 
-// Check says whether a PEM certificate, with its chain, can serve hosts: it
-// belongs to the key, it is valid now and covers every host. The errors are, or
-// wrap, ErrMismatch, ErrExpired and ErrHost; none holds anything of the key.
+// Check says whether a certificate, with its chain, can serve hosts: it belongs
+// to the key, it is valid now and covers every host. It is looked at as Given
+// reads it. The errors are, or wrap, a *GivenError, ErrMismatch, ErrExpired and
+// ErrHost; none holds anything of the key.
 func Check(cert, key []byte, hosts []string, now time.Time) error {
+	cert, key, err := Given(cert, key)
+	if err != nil {
+		return err
+	}
 	leaf, err := pair(cert, key)
 	if err != nil {
 		return err
 	}
-	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
-		return fmt.Errorf("%w: it is valid from %s to %s", ErrExpired,
-			leaf.NotBefore.UTC().Format(time.DateOnly), leaf.NotAfter.UTC().Format(time.DateOnly))
+	from, to := leaf.NotBefore.UTC().Format(time.DateOnly), leaf.NotAfter.UTC().Format(time.DateOnly)
+	switch {
+	case now.Before(leaf.NotBefore):
+		return fmt.Errorf("%w: its time has not begun, it is valid from %s to %s", ErrExpired, from, to)
+	case now.After(leaf.NotAfter):
+		return fmt.Errorf("%w: it has ended, it was valid from %s to %s", ErrExpired, from, to)
+	}
+	if text := namesAlone(leaf); text != "" {
+		return fmt.Errorf("%w: %s", ErrHost, text)
 	}
 	var without list
 	for _, host := range sorted(hosts) {

@@ -177,8 +177,8 @@ func TestCheck(t *testing.T) {
 	}{
 		{"good", bundle, bundle, hosts, now, nil, ""},
 		{"another key", bundle, other, hosts, now, ErrMismatch, ""},
-		{"no key", bundle, nil, hosts, now, ErrMismatch, ""},
-		{"expired", bundle, bundle, hosts, now.Add(LeafLife + time.Second), ErrExpired, "valid from 2026-03-01 to 2028-02-29"},
+		{"not yet valid", bundle, bundle, hosts, now.AddDate(-1, 0, 0), ErrExpired, "its time has not begun"},
+		{"expired", bundle, bundle, hosts, now.Add(LeafLife + time.Second), ErrExpired, "it has ended, it was valid from 2026-03-01 to 2028-02-29"},
 		{"host not covered", bundle, bundle, []string{"a.example.org", hosts[0]}, now, ErrHost, "host: a.example.org; it names 192.0.2.7 hg.example.org"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
