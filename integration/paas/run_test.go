@@ -189,7 +189,7 @@ func TestManagerIsKilled(t *testing.T) {
 func release(t *testing.T, docker *client.Client) {
 	t.Helper()
 	for _, c := range containers(t.Context(), t, docker) {
-		if !slices.ContainsFunc(c.Names, func(name string) bool { return strings.Contains(name, "-build-") }) {
+		if !slices.ContainsFunc(c.Names, func(name string) bool { return strings.Contains(name, "-build-") || strings.HasSuffix(name, "-build") }) {
 			continue
 		}
 		e, err := docker.ContainerExecCreate(t.Context(), c.ID, container.ExecOptions{Cmd: []string{"sh", "-c", "mkdir -p /cache && touch /cache/go"}})

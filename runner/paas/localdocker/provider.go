@@ -203,7 +203,7 @@ func (p *Provider) Delete(ctx context.Context, h paas.Host) error {
 	defer cancel()
 	err := gone(p.Engine.ContainerRemove(limited, h.ID, container.RemoveOptions{Force: true, RemoveVolumes: true}))
 	if err == nil {
-		err = p.clean(limited, paas.ContainersOf(h.Name))
+		err = p.clean(limited, h.Name)
 	}
 	if err == nil {
 		_, err = p.Engine.ImageRemove(limited, h.ID, image.RemoveOptions{Force: true, PruneChildren: true})
@@ -222,10 +222,15 @@ func gone(err error) error {
 	return err
 }
 
-// clean removes containers, volumes and networks whose names begin with a
-// prefix: caches that no later job will find, and all of a job whose host was
+// runnerLabel is what a runner puts its short token into, on all that it makes.
+const runnerLabel = "com.gitlab.gitlab-runner.runner.id"
+
+// clean removes what the runner of a host made: containers, volumes and
+// networks, by the beginning of their names, and volumes by their label, too.
+// These are caches that no later job will find, and all of a job whose host was
 // removed under it.
-func (p *Provider) clean(ctx context.Context, prefix string) error {
+func (p *Provider) clean(ctx context.Context, host string) error {
+	prefix, runner := paas.ContainersOf(host), paas.TokenOn(host)
 	// The Engine finds a name by any part of it.
 	named := filters.NewArgs(filters.Arg("name", prefix))
 	containers, err := p.Engine.ContainerList(ctx, container.ListOptions{All: true, Filters: named})
@@ -240,12 +245,14 @@ func (p *Provider) clean(ctx context.Context, prefix string) error {
 			return fmt.Errorf("remove container: %w", err)
 		}
 	}
-	volumes, err := p.Engine.VolumeList(ctx, volume.ListOptions{Filters: named})
+	// Since 18.x the names of volumes are made of a hash, and a label has the
+	// runner. Images give their labels to containers, but not to volumes.
+	volumes, err := p.Engine.VolumeList(ctx, volume.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("list volumes: %w", err)
 	}
 	for _, v := range volumes.Volumes {
-		if !strings.HasPrefix(v.Name, prefix) {
+		if !strings.HasPrefix(v.Name, prefix) && !strings.HasPrefix(v.Labels[runnerLabel], runner) {
 			continue
 		}
 		if err := gone(p.Engine.VolumeRemove(ctx, v.Name, true)); err != nil {
