@@ -293,6 +293,19 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// A change of its settings that the forge has refused is a problem, however well
+// it serves.
+func TestStatusOfARefusedChange(t *testing.T) {
+	s := stackOf(t, internal)
+	st := s.status(&converge.Observed{
+		Containers: []converge.ObservedContainer{{Name: "hepta-heptapod", State: "running", Health: "healthy", Labels: map[string]string{converge.LabelStack: "hepta", converge.LabelService: heptapod.Service}}},
+		Files:      map[string]converge.ObservedFile{heptapod.FileGitlabRB: {Exists: true, Pending: true, Refused: "no such setting"}},
+	}, &Plan{})
+	if x := st.Services[1]; x.OK() || x.Problem != "gitlab-ctl reconfigure has failed for heptapod/config/gitlab.rb: no such setting" {
+		t.Errorf("%+v", x)
+	}
+}
+
 // What up refuses is told beside how the services do.
 func TestStatusOfWhatIsRefused(t *testing.T) {
 	s := stackOf(t, internal+"heptapod: {image: \"octobus/heptapod:16.0\"}\n")

@@ -52,7 +52,7 @@ type Heptapod struct {
 	ShmSize int64 `yaml:"shm_size" min:"0"`
 	// Limit on memory. Default: none.
 	Memory int64 `yaml:"memory" min:"0"`
-	// Minutes after which a boot counts as failed.
+	// Minutes without progress in the log of a boot after which it counts as failed.
 	BootMinutes int `yaml:"boot_minutes" default:"20" min:"1" max:"1440"`
 
 	// RootPassword is the content of root_password_file.

@@ -52,9 +52,7 @@ func (c *Config) routesItself() bool {
 	}
 	return slices.ContainsFunc(c.Traefik.Flags, func(flag string) bool {
 		flag = strings.ToLower(flag)
-		// Time limits, and whose X-Forwarded headers are believed, change no way.
-		entrypoint := strings.HasPrefix(flag, "--entrypoints.") && !strings.Contains(flag, ".transport.") && !strings.Contains(flag, ".forwardedheaders.")
-		return entrypoint || strings.HasPrefix(flag, "--providers.")
+		return strings.HasPrefix(flag, "--entrypoints.") || strings.HasPrefix(flag, "--providers.")
 	})
 }
 

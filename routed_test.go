@@ -66,7 +66,6 @@ func TestWayThroughTheProxy(t *testing.T) {
 		{"no TLS, below a path", "heptapod: {external_url: 'http://hg.example.org/forge'}\ntls: {mode: off}\n", "200", after(0, answer("")),
 			[]string{"hg.example.org:80:hepta-traefik:80", "http://hg.example.org/forge/users/sign_in"}, 0, 0, ""},
 		{"own routes", "heptapod: {labels: {Traefik.http.routers.hepta-forge.rule: Host(`x`)}}\n", "200", after(time.Hour, answer("404")), nil, 0, 0, ""},
-		{"another time limit", "traefik: {flags: ['--entrypoints.websecure.transport.respondingtimeouts.readtimeout=1h']}\n", "200", after(2*time.Second, answer("404")), nil, 2 * time.Second, 2 * time.Second, ""},
 		{"own entrypoints", "traefik: {flags: ['--entryPoints.other.address=:81']}\n", "200", after(time.Hour, answer("404")), nil, 0, 0, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

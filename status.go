@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/heptaup/hepta/heptapod"
@@ -38,13 +39,16 @@ type ServiceStatus struct {
 	Version   string    `json:"version,omitempty"` // as the image's tag names it
 	Created   time.Time `json:"created,omitzero"`
 	URLs      []string  `json:"urls,omitempty"`
+	// Problem is what is known against a service that runs: a change of its
+	// settings that it has refused. It would refuse to start with them, too.
+	Problem string `json:"problem,omitempty"`
 	// Drift are the reasons why Up would touch this service.
 	Drift []string `json:"drift,omitempty"`
 }
 
-// OK says whether the service runs and nothing is known against its health.
+// OK says whether the service runs and nothing is known against it.
 func (s ServiceStatus) OK() bool {
-	return s.State == "running" && (s.Health == "" || s.Health == "healthy")
+	return s.State == "running" && (s.Health == "" || s.Health == "healthy") && s.Problem == ""
 }
 
 // OK says whether every service is.
@@ -90,6 +94,7 @@ func (s *Stack) status(o *converge.Observed, plan *Plan) *Status {
 		}
 		x.Version = versionOf(x.Image)
 		x.Drift = drift(plan, c)
+		x.Problem = s.refusal(o, c.Service)
 		st.Services = append(st.Services, x)
 	}
 	for _, op := range plan.Operations {
@@ -98,6 +103,16 @@ func (s *Stack) status(o *converge.Observed, plan *Plan) *Status {
 		}
 	}
 	return st
+}
+
+// refusal is what a service has said last when it failed to take its files over.
+func (s *Stack) refusal(o *converge.Observed, service string) string {
+	for _, f := range s.want.Files {
+		if said := o.Files[f.Path].Refused; said != "" && f.Apply != nil && f.Apply.Service == service {
+			return fmt.Sprintf("%s has failed for %s: %s", strings.Join(f.Apply.Cmd, " "), f.Path, said)
+		}
+	}
+	return ""
 }
 
 // serving is the container that does the work of a service: in the middle of

@@ -52,7 +52,8 @@ type Config struct {
 	// OpenFiles limits the open files of each process; 0: the Engine's own
 	// limit. An Engine in a container of its own may not be able to give more.
 	OpenFiles int64
-	// BootMinutes bounds the wait for the forge; default 20.
+	// BootMinutes bounds the wait for the forge while its log shows no progress;
+	// default 20.
 	BootMinutes int
 
 	// After are resources that must be there first (the proxy).

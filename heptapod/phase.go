@@ -1,6 +1,10 @@
 package heptapod
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/heptaup/hepta/internal/pattern"
+)
 
 // The phases of a boot, in their order. A boot on an existing database may
 // pass through migrations in a moment.
@@ -37,4 +41,16 @@ func Phase(line string) string {
 		}
 	}
 	return ""
+}
+
+// bootLine matches what the image prints while it configures itself and
+// migrates: a recipe, one of its steps, what a step changes, what a migration
+// says. What its services log later looks otherwise.
+var bootLine = pattern.New(`^(?:Recipe: |\s+[*-] |\s+\[execute\] |.*\b(?:main|ci|sec): ==|== .*: (?:migrating|migrated|reverting|reverted))`)
+
+// Progress reports whether a line of the container's log shows that a boot goes
+// on. That the web is up does not: it may come up over and over.
+func Progress(line string) bool {
+	phase := Phase(line)
+	return phase != "" && phase != PhaseWeb || bootLine().MatchString(line)
 }

@@ -79,9 +79,11 @@ func (f *Forge) container() converge.Container {
 		},
 		LogMaxSize:  "20m",
 		LogMaxFiles: 5,
-		Ready:       converge.Ready{Timeout: boot, Phase: Phase, Check: f.ready},
-		Hide:        rubySecrets(cfg.Ruby),
-		NeedsProof:  true,
+		Ready:       converge.Ready{Timeout: boot, Progress: Progress, Phase: Phase, Check: f.ready},
+		// Migrations: no older release may run on the data after them.
+		MigratesData: true,
+		Hide:         rubySecrets(cfg.Ruby),
+		NeedsProof:   true,
 	}
 	for _, ref := range cfg.After {
 		c.After = append(c.After, converge.Ref(ref))

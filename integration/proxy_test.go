@@ -2,14 +2,9 @@ package integration
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -208,41 +203,5 @@ func (s *site) forgeKnowsWhoAsks(t *testing.T, stack *hepta.Stack, client *http.
 	}
 	if seen.IPAddress == "" || strings.HasPrefix(seen.IPAddress, network) {
 		t.Errorf("the forge takes %q for the address of who asks through the proxy on %s", seen.IPAddress, network)
-	}
-}
-
-// endsWhatSaysNothing has the proxy wait for the first byte, for the rest of a
-// TLS handshake and for the rest of a request's headers.
-func (s *site) endsWhatSaysNothing(t *testing.T, address string) {
-	t.Helper()
-	plain := func() net.Conn {
-		conn, err := net.Dial("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		return conn
-	}
-	secure := tls.Client(plain(), &tls.Config{ServerName: tlsHost, InsecureSkipVerify: true}) // nothing is asked
-	if err := secure.HandshakeContext(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct {
-		conn net.Conn
-		said string
-	}{
-		"nothing":             {plain(), ""},
-		"half a handshake":    {plain(), "\x16\x03\x01\x02\x00\x01"},
-		"half of the headers": {secure, "GET / HTTP/1.1\r\nHost: " + tlsHost + "\r\nX-Half: "},
-	} {
-		if _, err := io.WriteString(c.conn, c.said); err != nil {
-			t.Fatal(name, err)
-		}
-		if err := c.conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.Copy(io.Discard, c.conn); errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("a connection that says %s stays", name)
-		}
 	}
 }

@@ -115,13 +115,6 @@ func TestCertificateFiles(t *testing.T) {
 		}
 		eventually(t, time.Minute, "the proxy serves the new leaf", func() bool { return s.serial(t) == serial(t, s.file(t, "/srv/tls", tlsLeaf)) })
 	})
-	t.Run("and ends connections on which nothing is said", func(t *testing.T) {
-		// Of the limit that hepta sets, hours, only what it is a limit on can be seen here.
-		up(t, s.stack(t, tlsInternal, func(c *hepta.Config) {
-			c.Traefik.Flags = []string{"--entrypoints.websecure.transport.respondingtimeouts.readtimeout=2s"}
-		}))
-		s.endsWhatSaysNothing(t, s.ports["8443"])
-	})
 }
 
 // TestLeafIsRenewedUnderLoad lets clients ask over TLS without a pause, with

@@ -31,7 +31,6 @@ func (p *Proxy) Resources() converge.Stack {
 	cfg := p.cfg
 	c := cfg.container()
 	var files []converge.File
-	var reads []string
 	var decide []func(*converge.Observed) ([]converge.Task, error)
 	main := converge.File{Path: dynamicFile, Mode: 0o644, Content: p.dynamic}
 	if cfg.Dashboard.Host != "" {
@@ -54,7 +53,6 @@ func (p *Proxy) Resources() converge.Stack {
 		main.After = append(main.After, "file:"+leafFile)
 	case TLSACME:
 		files = append(files, converge.File{Path: acmeFile, Mode: 0o600, Secret: true, Once: true})
-		reads = []string{acmeFile} // which hosts have a certificate: see Certificates
 		if len(cfg.TLS.CACertificates) > 0 {
 			files = append(files, converge.File{Path: acmeCAFile, Mode: 0o644, Content: cfg.TLS.CACertificates})
 			c.RecreateOn = []string{acmeCAFile}
@@ -65,7 +63,6 @@ func (p *Proxy) Resources() converge.Stack {
 		Data:       cfg.Data,
 		Networks:   []converge.Network{{Name: cfg.Network}},
 		Files:      append(files, main),
-		Reads:      reads,
 		Containers: []converge.Container{c},
 		Decide:     append(decide, p.decideOldLogs),
 		Publishes:  labelEnable,

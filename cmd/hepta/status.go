@@ -69,6 +69,9 @@ func statusTable(s *hepta.Status, now time.Time) render.Rows {
 			mood = render.Changed
 		}
 		rows.Lines = append(rows.Lines, render.Row{Mood: mood, Cells: []string{x.Name, x.State, health, age, x.Image, address}})
+		if x.Problem != "" {
+			rows.Below = append(rows.Below, fmt.Sprintf("%s: %s", x.Name, x.Problem))
+		}
 		for _, d := range x.Drift {
 			rows.Below = append(rows.Below, fmt.Sprintf("%s: %s", x.Name, d))
 		}

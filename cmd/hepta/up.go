@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/heptaup/hepta"
+	"github.com/heptaup/hepta/internal/fault"
 )
 
 func upCommand(t terminal) *cli.Command {
@@ -98,7 +99,7 @@ func within(ctx context.Context, d time.Duration) (context.Context, context.Canc
 // timedOut says so when the limit of --timeout ended the work.
 func timedOut(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("%w (--timeout; run the same command again to go on)", err)
+		return &fault.Error{Err: err, Remedy: "The work was ended by --timeout; run the same command again to go on."}
 	}
 	return err
 }

@@ -59,6 +59,62 @@ func TestContainerFails(t *testing.T) {
 	}
 }
 
+// A forge of another image that has begun on the data stays, whatever ends the
+// run, and the next one goes on with it; the old one is not started any more.
+func TestUpgradeStays(t *testing.T) {
+	g := newGround(t)
+	s := newSite(t, g, false)
+	s.write(t, settings{boot: 1})
+	s.must(t, "up")
+	s.write(t, settings{boot: 1, release: 1, env: "DOUBLE: late"})
+	o := s.run(t, "up", "--timeout", "15s")
+	for _, w := range []string{"--timeout", s.name + "-heptapod_next was not undone", "→ "} {
+		if !strings.Contains(o.text, w) {
+			t.Errorf("it does not say %q", w)
+		}
+	}
+	if strings.Contains(o.text, "heptapod: serves again") || o.code != 1 {
+		t.Errorf("exit code %d\n%s", o.code, o.text)
+	}
+	if _, runs := s.running(t, "heptapod"); runs {
+		t.Error("the old forge is back")
+	}
+	next, runs := s.running(t, "heptapod_next")
+	if !runs {
+		t.Error("the new forge does not run")
+	}
+	g.shell(t, "touch "+s.data()+"/heptapod/data/go-on")
+	s.must(t, "up")
+	if id, runs := s.running(t, "heptapod"); !runs || id != next {
+		t.Errorf("%s serves, the new one was %s", id, next)
+	}
+	s.consistent(t, "gone on", s.look(t))
+	s.quiet(t, "gone on")
+}
+
+// Settings that the forge refuses are told for as long as they are there.
+func TestRefusedSettings(t *testing.T) {
+	g := newGround(t)
+	s := newSite(t, g, false)
+	s.write(t, settings{boot: 1})
+	s.must(t, "up")
+	s.write(t, settings{boot: 1, ruby: "double_refuses"})
+	if o := s.run(t, "up"); o.code != 1 || !strings.Contains(o.text, "no such setting: double_refuses") {
+		t.Errorf("up: exit code %d\n%s", o.code, o.text)
+	}
+	for range 2 {
+		o := s.run(t, "status")
+		if o.code != 1 || !strings.Contains(o.text, "gitlab-ctl reconfigure has failed for heptapod/config/gitlab.rb: double: no such setting: double_refuses") {
+			t.Errorf("status: exit code %d\n%s", o.code, o.text)
+		}
+	}
+	s.write(t, settings{boot: 1})
+	s.must(t, "up")
+	if o := s.run(t, "status"); o.code != 0 {
+		t.Errorf("status after the repair: exit code %d\n%s", o.code, o.text)
+	}
+}
+
 // Time limits are told in time.
 func TestTimeout(t *testing.T) {
 	t.Parallel()

@@ -176,13 +176,14 @@ func change(a, b settings) func(*testing.T, *walk) {
 	}
 }
 
-// undone replaces the forge by one that ends at its start, and kills from the
-// call on that stops the old one: while the new one is tried, and while that is
-// undone. Whenever it is, the old container serves in the end.
+// undone replaces the forge by one whose settings end it at its start, as they
+// would the old one, and kills from the call on that stops the old one: while the
+// new one is tried, and while that is undone. Whenever it is, the old container
+// serves in the end, with the settings that it had.
 func undone(t *testing.T, w *walk) {
 	w.each(t, func(t *testing.T) func(int) bool {
 		s := newSite(t, w.g, true)
-		good, bad := settings{boot: 1}, settings{boot: 1, env: "DOUBLE: exit"}
+		good, bad := settings{boot: 1}, settings{boot: 1, env: "NOTE: other", ruby: "double_refuses"}
 		s.write(t, good)
 		s.must(t, "up")
 		want := s.look(t)

@@ -159,6 +159,10 @@ type Container struct {
 	// KeepImage says that Image was chosen by what is there: whatever it names
 	// by now, a container that was made from it keeps what it was made from.
 	KeepImage bool `json:"-"`
+	// MigratesData says that the program changes its data in a way that an older
+	// one cannot undo. Once a container of another image has been started on them
+	// the old one is never put back.
+	MigratesData bool `json:"-"`
 	// After is started (and, where it says so, ready) before this container.
 	After []Ref `json:"-"`
 	// Files whose change needs a new container rather than an Apply.
@@ -238,6 +242,9 @@ type Ready struct {
 	// Timeout bounds the wait; 0 computes it from the healthcheck:
 	// start period + retries × (interval + timeout) + 30 s.
 	Timeout time.Duration
+	// Progress reports whether a line of the container's log shows that the
+	// start goes on. The time limit begins anew with each; nil: it never does.
+	Progress func(line string) bool
 	// Phase names the phase that a line of the container's log begins, or "".
 	// It is told to people while they wait.
 	Phase func(line string) string

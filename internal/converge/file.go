@@ -164,6 +164,7 @@ func (p *planner) planFiles() {
 		if applies {
 			f.write.op.Apply = f.want.Apply
 		}
+		p.keepOld(f)
 	}
 	for i, f := range p.files {
 		if !p.applies(f) || f.write == nil && !f.pending {
@@ -184,6 +185,9 @@ func (p *planner) planFiles() {
 			op.Cause += ", "
 		}
 		op.Cause += f.want.Path + " changed"
+		if said := p.o.Files[f.want.Path].Refused; said != "" && f.write == nil {
+			op.Cause += fmt.Sprintf(" (%s has failed: %s)", strings.Join(f.want.Apply.Cmd, " "), said)
+		}
 		op.Applies = append(op.Applies, f.want.Path)
 		f.apply.after(f.write)
 	}
@@ -238,6 +242,18 @@ func (p *planner) applies(f *file) bool {
 	}
 	v := p.service(f.want.Apply.Service)
 	return v != nil && (!v.starts() || p.reaches(f.want.ref(), v.want.ref()))
+}
+
+// startApplies are the files whose new content the start of a service's new
+// container takes over.
+func (p *planner) startApplies(v *service) []string {
+	var paths []string
+	for _, f := range p.files {
+		if f.write != nil && f.write.op.Keep != "" && f.write.op.Apply != nil && !p.applies(f) && p.service(f.want.Apply.Service) == v {
+			paths = append(paths, f.want.Path)
+		}
+	}
+	return paths
 }
 
 func (p *planner) service(name string) *service {

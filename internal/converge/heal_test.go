@@ -30,30 +30,19 @@ func walk(w *world, s *Stack, p *Plan, limit int, pick func(n int) int) ([]Opera
 	return did, nil
 }
 
-// undone plays the executor's part after a failure: every group that has
-// begun what can be undone and is not through it is undone, up to limit. What
-// cannot be undone (a port went to someone who is through) is left.
+// undone plays the executor's part after a failure, up to limit operations.
+// What cannot be undone (a port went to someone who is through) is left.
 func undone(w *world, s *Stack, p *Plan, did []Operation, failed int, limit int) {
 	done := func(id int) bool { return slices.ContainsFunc(did, func(o Operation) bool { return o.ID == id }) }
-	last := make(map[string]Operation)
-	through := make(map[string]bool)
-	for _, op := range p.Operations {
-		if len(op.Undo) > 0 {
-			if done(op.ID) || op.ID == failed {
-				last[op.Group] = op
-			}
-			through[op.Group] = done(op.ID)
-		}
-	}
-	for _, op := range p.Operations {
-		if last[op.Group].ID != op.ID || through[op.Group] {
+	for _, u := range p.Undone(func(id int) bool { return done(id) || id == failed }, done) {
+		if b := w.find(u.Target); u.Stays != "" && b != nil && b.HasRun() {
 			continue
 		}
-		for _, u := range op.Undo {
+		for _, op := range u.Operations {
 			if limit--; limit < 0 {
 				return
 			}
-			_ = w.step(s, u, false)
+			_ = w.step(s, op, false)
 		}
 	}
 }
@@ -92,7 +81,7 @@ func TestHealAfterEveryOperation(t *testing.T) {
 			if err := whole.run(s, p); err != nil {
 				t.Fatal(err)
 			}
-			first := func(int) int { return 0 }
+
 			for n := range len(p.Operations) + 1 {
 				cut := w.clone()
 				did, err := walk(cut, s, p, n, first)
@@ -101,13 +90,13 @@ func TestHealAfterEveryOperation(t *testing.T) {
 				}
 				if n < len(p.Operations) {
 					half := cut.clone()
-					if op := p.Operations[n]; op.Kind == CreateContainer || op.Kind == RunInContainer {
+					if op := p.Operations[n]; op.Kind == CreateContainer || op.Kind == RunInContainer || op.Kind == WriteFile {
 						if err := half.step(s, op, true); err != nil {
 							t.Fatal(err)
 						}
 						heals(t, s, half, whole.state(), fmt.Sprintf("killed in the middle of #%d", n+1))
 					}
-					for k := range 6 { // the next operation fails, and the undoing is killed too
+					for k := range 7 { // the next operation fails, and the undoing is killed too
 						failed := cut.clone()
 						undone(failed, s, p, did, n+1, k)
 						heals(t, s, failed, whole.state(), fmt.Sprintf("undone %d operations after #%d", k, n))
@@ -122,7 +111,7 @@ func TestHealAfterEveryOperation(t *testing.T) {
 // TestUndo fails the start and the wait of a replacement: what served before
 // serves again, with the files that it was made for.
 func TestUndo(t *testing.T) {
-	for _, name := range []string{"image changed and is local", "file that needs a new container", "env and labels", "interrupted before the old one stopped"} {
+	for _, name := range []string{"image changed and is local", "file that needs a new container", "env and labels", "interrupted before the old one stopped", "file with a command and a new container"} {
 		for _, kind := range []Kind{StopContainer, StartContainer, WaitContainer} {
 			t.Run(name+"/"+string(kind), func(t *testing.T) {
 				s, w := testStack(), newWorld()

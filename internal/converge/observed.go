@@ -106,6 +106,9 @@ type ObservedFile struct {
 	// Pending says that the file was written and its Apply has not been done
 	// since: whoever was to do it was interrupted.
 	Pending bool
+	// Refused is, of a pending file, what the command of its Apply said last when
+	// it failed; "" when it was not run, or was interrupted.
+	Refused string
 }
 
 // The labels that hepta puts on what it makes.

@@ -24,6 +24,7 @@ const (
 	RenameContainer Kind = "rename container"
 	WaitContainer   Kind = "wait for container"
 	WriteFile       Kind = "write file"
+	RestoreFiles    Kind = "restore files" // in an Undo alone
 	RunInContainer  Kind = "run in container"
 	RunTask         Kind = "call"
 )
@@ -58,15 +59,28 @@ type Operation struct {
 	// Apply is the command of RunInContainer. On WriteFile it says that such a
 	// command follows: the file is marked as pending until it was done.
 	Apply *Apply `json:"-"`
-	// Applies are the paths whose mark a RunInContainer takes away.
+	// Applies are the paths whose mark a RunInContainer or a StartContainer
+	// takes away.
 	Applies []string `json:"-"`
 	Task    *Task    `json:"-"`
 
 	// Labels are hepta's own labels for what is created.
 	Labels map[string]string `json:"-"`
-	// Undo is done, in order, when the operation fails: it brings back what
-	// served before. A failing undo is reported beside the first error.
+	// Keep, on WriteFile and RestoreFiles, is the id of a container: what the
+	// file held when that one served is kept beside it, and comes back.
+	Keep string `json:"-"`
+	// Files are those that RestoreFiles brings back; after any other operation
+	// what was kept of them goes.
+	Files []string `json:"-"`
+
+	// Replaces is the service whose container the operation, together with
+	// others, replaces; NewTarget is the container that takes over.
+	Replaces, NewTarget string `json:"-"`
+	// Undo, of an operation that was begun, brings back what served before; of
+	// several for one service the longest counts. See Plan.Undone.
 	Undo []Operation `json:"-"`
+	// Stays says why nothing is undone once the new container has run.
+	Stays string `json:"-"`
 }
 
 // Plan is a value: what would be done, in an order in which every operation

@@ -17,7 +17,10 @@ func (p *planner) planContainers() {
 			p.discard(c, "a second container of service "+v.want.Service, v.group)
 		}
 		if v.stale {
-			p.discard(*v.next, "left by an interrupted run, no longer wanted", v.group)
+			gone := p.discard(*v.next, "left by an interrupted run, no longer wanted", v.group)
+			if v.action != replace { // else they may have to come back yet
+				gone.op.Files = p.ownFiles(v)
+			}
 		}
 		if v.cur != nil && v.cur.Name != name {
 			cause := "was renamed by hand"
@@ -30,6 +33,7 @@ func (p *planner) planContainers() {
 		}
 		if v.creates() {
 			v.create = p.add(p.creation(v))
+			p.undoable(v, v.create, created)
 			if v.action == replace {
 				v.create.after(v.last)
 			}
@@ -128,31 +132,33 @@ func (p *planner) planStarts() {
 		}
 		cause := strings.Join(v.causes, "; ")
 		replaces := v.action == replace || v.action == resume
-		var undo []Operation
-		if replaces {
-			undo = p.undo(v)
-			if v.cur.Running() {
-				v.stop = p.add(op(StopContainer, v.want.Name, v.cur.ID, "makes room for "+v.name()), v.create)
-				v.stop.op.Undo = undo
-				p.stops[v.cur.ID] = v.stop
-			}
+		if replaces && v.cur.Running() {
+			v.stop = p.add(op(StopContainer, v.want.Name, v.cur.ID, "makes room for "+v.name()), v.create)
+			p.undoable(v, v.stop, stopped)
+			p.stops[v.cur.ID] = v.stop
 		}
 		if v.starts() {
 			v.start = p.add(op(StartContainer, v.name(), v.target(), cause), v.create, v.stop)
-			v.start.op.Undo = undo
+			v.start.op.Applies = p.startApplies(v)
+			p.undoable(v, v.start, started)
 			if v.action == start {
 				v.start.after(v.last)
 			}
 		}
 		if v.starts() || replaces || v.cur.Health == "starting" {
 			v.wait = p.add(op(WaitContainer, v.name(), v.target(), v.want.until()), v.start)
-			v.wait.op.Undo = undo
+			p.undoable(v, v.wait, started)
 			v.wait.after(v.last)
 			v.last = v.wait
 		}
 		if replaces {
+			v.wait.op.Files = p.ownFiles(v)
 			gone := p.add(op(RemoveContainer, v.want.Name, v.cur.ID, "replaced by "+v.name()), v.wait)
-			p.leaves(*v.cur, gone)
+			if v.cur.Name == v.want.Name {
+				p.leaves(*v.cur, gone)
+			} else { // it has given its other name up before
+				p.leavesNetworks(*v.cur, gone)
+			}
 			v.last = p.add(op(RenameContainer, v.name(), v.target(), "takes the name over"), gone)
 			v.last.op.NewName = v.want.Name
 		}
@@ -187,26 +193,4 @@ func (r Ready) SettleTime() time.Duration {
 		return time.Second
 	}
 	return r.Settle
-}
-
-// undo brings the old container back with the files that it was made for.
-func (p *planner) undo(v *service) []Operation {
-	ops := []Operation{
-		{Kind: StopContainer, Resource: "container " + v.name(), Target: v.target(), Cause: "did not get ready", Group: v.group, Container: v.want},
-	}
-	for _, path := range v.want.RecreateOn {
-		seen := p.o.Files[path]
-		if f := p.file(path); f != nil && f.changed {
-			old := &File{Path: path, Mode: fsMode(seen.Mode), UID: seen.UID, GID: seen.GID, Content: seen.Content, Secret: f.want.Secret}
-			ops = append(ops, Operation{Kind: WriteFile, Resource: "file " + path, Target: path, Cause: "as it was", File: old})
-		}
-	}
-	// The new one goes after the files are back: while it is there, the next
-	// run knows that the old one has not read them.
-	ops = append(ops, Operation{Kind: RemoveContainer, Resource: "container " + v.name(), Target: v.target(), Cause: "did not get ready", Group: v.group})
-	if s := v.cur.State; s != "created" && s != "dead" && s != "removing" && (v.cur.Running() || len(p.lost(v.cur)) == 0) {
-		ops = append(ops, Operation{Kind: StartContainer, Resource: "container " + v.cur.Name, Target: v.cur.ID,
-			Cause: "serves again", Group: v.group, Container: v.want})
-	}
-	return ops
 }

@@ -265,6 +265,10 @@ func (p *planner) discard(c ObservedContainer, cause, group string) *node {
 // leaves remembers that a container will be gone when n is done.
 func (p *planner) leaves(c ObservedContainer, n *node) {
 	p.freed[c.Name] = n
+	p.leavesNetworks(c, n)
+}
+
+func (p *planner) leavesNetworks(c ObservedContainer, n *node) {
 	for _, name := range slices.Sorted(maps.Keys(c.Networks)) {
 		p.removals[name] = append(p.removals[name], n)
 	}

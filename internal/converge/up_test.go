@@ -76,6 +76,7 @@ var cases = []planCase{
 		s.container("traefik").Image = "docker.io/library/traefik:v3.6.12"
 	}},
 	{"image pulled anew", func(s *Stack, w *world) { w.images["traefik:v3.6.12"] = "sha256:new" }},
+	{"file that its command has refused", func(s *Stack, w *world) { w.refuse("/srv/hepta/forge/gitlab.rb", "no such setting (exit code 1)") }},
 	{"image kept though its name means another", func(s *Stack, w *world) { w.rename(s, "sha256:new") }},
 	{"new container of the image that is kept", func(s *Stack, w *world) {
 		w.rename(s, "sha256:new")
@@ -351,7 +352,14 @@ func (w *world) edit(host, content string) {
 func (w *world) rename(s *Stack, id string) {
 	c := s.container("heptapod")
 	c.KeepImage = true
-	w.images["kept"], w.images[c.Image] = w.images[c.Image], id
+	w.images["kept:"+w.id("")], w.images[c.Image] = w.images[c.Image], id
+}
+
+// refuse marks a file as one that its command has not taken.
+func (w *world) refuse(host, said string) {
+	f := w.disk[host]
+	f.Pending, f.Refused = true, said
+	w.disk[host] = f
 }
 
 func (w *world) pend(host string) {

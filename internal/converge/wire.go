@@ -3,12 +3,9 @@ package converge
 import (
 	"cmp"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 )
-
-func fsMode(m uint32) fs.FileMode { return fs.FileMode(m).Perm() }
 
 // task is a call that is due, and its place in the plan.
 type task struct {

@@ -23,7 +23,11 @@ type world struct {
 	volumes    []ObservedVolume
 	containers []*box
 	disk       map[string]ObservedFile // by path on the host
+	kept       map[kept]ObservedFile
 }
+
+// kept is what a file held when a container served.
+type kept struct{ host, container string }
 
 // box is a container and what its program has read.
 type box struct {
@@ -34,11 +38,11 @@ type box struct {
 }
 
 func newWorld() *world {
-	return &world{images: make(map[string]string), disk: make(map[string]ObservedFile)}
+	return &world{images: make(map[string]string), disk: make(map[string]ObservedFile), kept: make(map[kept]ObservedFile)}
 }
 
 func (w *world) clone() *world {
-	c := &world{serial: w.serial, images: maps.Clone(w.images), networks: slices.Clone(w.networks), volumes: slices.Clone(w.volumes), disk: maps.Clone(w.disk)}
+	c := &world{serial: w.serial, images: maps.Clone(w.images), networks: slices.Clone(w.networks), volumes: slices.Clone(w.volumes), disk: maps.Clone(w.disk), kept: maps.Clone(w.kept)}
 	for _, b := range w.containers {
 		d := *b
 		d.Networks, d.loaded = maps.Clone(b.Networks), maps.Clone(b.loaded)
@@ -152,6 +156,7 @@ func (w *world) step(s *Stack, op Operation, half bool) error {
 	case RemoveContainer:
 		b := w.find(op.Target)
 		w.containers = slices.DeleteFunc(w.containers, func(c *box) bool { return c == b })
+		w.forget(s, op.Files)
 	case RenameContainer:
 		if other := w.find(op.NewName); other != nil {
 			return fmt.Errorf("the name %s is taken", op.NewName)
@@ -169,6 +174,15 @@ func (w *world) step(s *Stack, op Operation, half bool) error {
 		if b.want.Health != nil {
 			b.Health = "healthy"
 		}
+		w.forget(s, op.Files)
+	case RestoreFiles:
+		for _, path := range op.Files {
+			at := kept{s.FilePath(path), op.Keep}
+			if was, ok := w.kept[at]; ok {
+				delete(w.kept, at)
+				w.disk[at.host] = was
+			}
+		}
 	case WriteFile:
 		host := s.FilePath(op.File.Path)
 		was := w.disk[host]
@@ -179,6 +193,10 @@ func (w *world) step(s *Stack, op Operation, half bool) error {
 		if err != nil {
 			return err
 		}
+		w.keep(kept{host, op.Keep}, was, half)
+		if half {
+			return nil
+		}
 		w.disk[host] = ObservedFile{Exists: true, Content: content, Mode: uint32(op.File.Perm()), UID: op.File.UID, GID: op.File.GID, Pending: op.Apply != nil}
 	case RunInContainer:
 		return w.apply(s, op, half)
@@ -188,6 +206,21 @@ func (w *world) step(s *Stack, op Operation, half bool) error {
 		return fmt.Errorf("model knows no %q", op.Kind)
 	}
 	return nil
+}
+
+// keep keeps what a file holds; with half the run ends just after that.
+func (w *world) keep(at kept, was ObservedFile, half bool) {
+	maps.DeleteFunc(w.kept, func(k kept, _ ObservedFile) bool { return k.host == at.host && k.container != at.container })
+	if _, there := w.kept[at]; !there && at.container != "" {
+		was.Pending = false
+		w.kept[at] = was
+	}
+}
+
+func (w *world) forget(s *Stack, files []string) {
+	maps.DeleteFunc(w.kept, func(k kept, _ ObservedFile) bool {
+		return slices.ContainsFunc(files, func(f string) bool { return s.FilePath(f) == k.host })
+	})
 }
 
 func (w *world) create(s *Stack, op Operation, half bool) error {
@@ -260,6 +293,11 @@ func (w *world) start(s *Stack, op Operation) error {
 		b.Health = "starting"
 	}
 	w.load(b)
+	for _, path := range op.Applies {
+		f := w.disk[s.FilePath(path)]
+		f.Pending = false
+		w.disk[s.FilePath(path)] = f
+	}
 	return nil
 }
 
@@ -293,7 +331,7 @@ func (w *world) apply(s *Stack, op Operation, half bool) error {
 	}
 	for _, p := range op.Applies {
 		f := w.disk[s.FilePath(p)]
-		f.Pending = false
+		f.Pending, f.Refused = false, ""
 		w.disk[s.FilePath(p)] = f
 	}
 	return nil
@@ -373,6 +411,9 @@ func (w *world) state() string {
 	}
 	for host, f := range w.disk {
 		lines = append(lines, fmt.Sprintf("file %s %q %o %d:%d pending=%v", host, f.Content, f.Mode, f.UID, f.GID, f.Pending))
+	}
+	for at, f := range w.kept {
+		lines = append(lines, fmt.Sprintf("kept %s for %s: %q", at.host, at.container, f.Content))
 	}
 	sort.Strings(lines)
 	return strings.Join(lines, "\n") + "\n"

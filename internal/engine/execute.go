@@ -19,8 +19,6 @@ const (
 	parallel = 8
 	// grace is what calls under way get to finish once the rest has ended.
 	grace = 2 * time.Minute
-	// undoTime bounds what brings the old containers back.
-	undoTime = 3 * time.Minute
 )
 
 // execution is one walk through one plan.
@@ -36,6 +34,9 @@ type execution struct {
 	services map[string]string  // id of the container that serves, by service
 	begun    map[int]bool
 	done     map[int]bool
+	waiting  map[int]bool    // waits under way that are not broken off by the failure of others
+	undone   map[string]bool // services
+	looked   bool            // whether the lock is there still, after a failure
 	errs     []error
 }
 
@@ -62,39 +63,56 @@ func (l *Lock) execute(ctx context.Context, o *converge.Observed, plan *converge
 	x := &execution{
 		l: l, o: o, plan: plan, slots: make(chan struct{}, parallel),
 		ids: make(map[string]string), services: make(map[string]string), begun: make(map[int]bool), done: make(map[int]bool),
+		waiting: make(map[int]bool), undone: make(map[string]bool),
 	}
 	for _, n := range plan.Notes {
 		l.e.sink.Send(progress.Event{State: progress.Info, Kind: progress.Note, Resource: "stack " + plan.Stack, Text: n})
 	}
 	ctx, free := l.guard(ctx)
 	defer free()
-	x.walk(ctx)
-	if len(x.errs) == 0 && len(x.done) < len(plan.Operations) {
-		x.errs = append(x.errs, fmt.Errorf("execute plan: %w", context.Cause(ctx)))
+	waits := x.walk(ctx)
+	if x.failed(ctx) {
+		x.undo(ctx)
 	}
-	if len(x.errs) > 0 {
-		// Without the lock somebody else may be at work already.
-		if err := l.stays(ctx); err != nil {
-			x.fail(err)
-		} else {
-			x.undo(ctx)
-		}
+	// Waits that go on come to their own end, and what they waited for with them.
+	waits.Wait()
+	if x.failed(ctx) {
+		x.undo(ctx)
 	}
 	return errors.Join(x.errs...)
 }
 
+// failed reports whether the plan has not got through, and sees to it that
+// there is a reason.
+func (x *execution) failed(ctx context.Context) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.errs) == 0 && len(x.done)+len(x.waiting) < len(x.plan.Operations) {
+		x.errs = append(x.errs, fmt.Errorf("execute plan: %w", context.Cause(ctx)))
+	}
+	return len(x.errs) > 0
+}
+
 // walk runs every operation once those that it waits for are done, until one
-// fails or ctx ends.
-func (x *execution) walk(ctx context.Context) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+// fails or ctx ends. It returns when all have ended but the waits for what takes
+// over a service: whatever happens to others, breaking them off would undo it.
+func (x *execution) walk(outer context.Context) (waits *sync.WaitGroup) {
+	ctx, stop := context.WithCancel(outer)
 	finished := make(map[int]chan struct{}, len(x.plan.Operations))
 	for _, op := range x.plan.Operations {
 		finished[op.ID] = make(chan struct{})
 	}
-	var all sync.WaitGroup
+	var calls sync.WaitGroup
+	waits = new(sync.WaitGroup)
+	end := func(op converge.Operation, done bool) {
+		if done {
+			close(finished[op.ID])
+		} else {
+			stop()
+		}
+	}
 	for _, op := range x.plan.Operations {
-		all.Go(func() {
+		calls.Go(func() {
 			for _, id := range op.After {
 				select {
 				case <-finished[id]:
@@ -102,14 +120,20 @@ func (x *execution) walk(ctx context.Context) {
 					return
 				}
 			}
-			if x.run(ctx, op) {
-				close(finished[op.ID])
-			} else {
-				stop()
+			if op.Kind != converge.WaitContainer || op.Replaces == "" || ctx.Err() != nil {
+				end(op, x.run(ctx, op))
+				return
 			}
+			x.set(x.waiting, op.ID, true)
+			waits.Go(func() {
+				done := x.run(outer, op)
+				x.set(x.waiting, op.ID, false)
+				end(op, done)
+			})
 		})
 	}
-	all.Wait()
+	calls.Wait()
+	return waits
 }
 
 // run performs one operation and says whether it was done.
@@ -192,47 +216,16 @@ func (x *execution) fail(err error) {
 	}
 }
 
-func (x *execution) mark(set map[int]bool, id int) {
+func (x *execution) mark(set map[int]bool, id int) { x.set(set, id, true) }
+
+func (x *execution) set(set map[int]bool, id int, is bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	set[id] = true
-}
-
-// undo brings back what served before, for every group that has begun what
-// can be undone and has not got through it.
-func (x *execution) undo(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
-	defer cancel()
-	last, through := make(map[string]converge.Operation), make(map[string]bool)
-	var groups []string
-	for _, op := range x.plan.Operations {
-		if len(op.Undo) == 0 {
-			continue
-		}
-		if x.begun[op.ID] {
-			if _, known := last[op.Group]; !known {
-				groups = append(groups, op.Group)
-			}
-			last[op.Group] = op
-		}
-		through[op.Group] = x.done[op.ID] // of the last one in the plan
+	if is {
+		set[id] = true
+	} else {
+		delete(set, id)
 	}
-	var all sync.WaitGroup
-	for _, g := range slices.DeleteFunc(groups, func(g string) bool { return through[g] }) {
-		all.Go(func() {
-			for _, op := range last[g].Undo {
-				x.l.e.sink.Send(event(op, progress.Running, op.Cause))
-				if err := x.perform(ctx, op); err != nil {
-					err = fmt.Errorf("undo: %s: %w", op.Text(), err)
-					x.l.e.sink.Send(event(op, progress.Failed, err.Error()))
-					x.fail(err)
-					continue
-				}
-				x.l.e.sink.Send(event(op, progress.Done, op.Cause))
-			}
-		})
-	}
-	all.Wait()
 }
 
 // id is the container that the plan calls target.

@@ -39,11 +39,13 @@ type fake struct {
 	networks []network.Summary
 	used     map[string]bool // networks with containers
 	list     []container.Summary
-	states   []container.State // what inspects give, one after the other
-	pulls    []string          // what pulls give, one after the other
+	states   []container.State          // what inspects give, one after the other
+	byID     map[string]container.State // what inspects of one container give
+	pulls    []string                   // what pulls give, one after the other
 	logs     string
 	labels   map[string]string // of a container that is inspected
 	written  []*tar.Header     // of files that were put
+	follow   io.ReadCloser     // what a followed log gives; nil: logs
 }
 
 func newFake() *fake {
@@ -118,7 +120,9 @@ func (f *fake) ContainerInspect(ctx context.Context, id string) (container.Inspe
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	state := container.State{Status: container.StateRunning, Running: true}
-	if len(f.states) > 0 {
+	if s, ok := f.byID[id]; ok {
+		state = s
+	} else if len(f.states) > 0 {
 		state, f.states = f.states[0], f.states[1:]
 	}
 	return container.InspectResponse{ContainerJSONBase: &container.ContainerJSONBase{ID: id, State: &state}, Config: &container.Config{Labels: f.labels}}, nil
@@ -153,7 +157,10 @@ func (f *fake) ContainerAttach(ctx context.Context, id string, _ container.Attac
 	return types.NewHijackedResponse(here, ""), f.call(ctx, "attach %s", id)
 }
 
-func (f *fake) ContainerLogs(ctx context.Context, id string, _ container.LogsOptions) (io.ReadCloser, error) {
+func (f *fake) ContainerLogs(ctx context.Context, id string, o container.LogsOptions) (io.ReadCloser, error) {
+	if o.Follow && f.follow != nil {
+		return f.follow, nil
+	}
 	var b strings.Builder
 	for _, line := range strings.SplitAfter(f.logs, "\n") {
 		if line != "" {

@@ -21,9 +21,10 @@ import (
 
 // place moves a file that was put under a temporary name to where it belongs.
 // Arguments: temporary file, destination, umask for its directory, mark, whether
-// the mark has to be set. Both steps of the move are within one directory at the
-// end, so the old content is there until the new one is. What fails leaves no
-// temporary file.
+// the mark has to be set, name under which the old content is kept ("": it is
+// not), and a further one that says that there was none. Both steps of the move
+// are within one directory at the end, so the old content is there until the new
+// one is. What fails leaves no temporary file.
 const place = `set -eu
 dir=${2%/*}
 trap 'rm -f "$1" "$dir/${1##*/}"' EXIT
@@ -32,6 +33,12 @@ mkdir -p "${dir%/*}/"
 (umask "$3"; mkdir -p "$dir")
 next=$dir/${1##*/}
 [ "$1" = "$next" ] || mv -f "$1" "$next"
+for f in "$dir/.${2##*/}` + keptBefore + `"* "$dir/.${2##*/}` + keptAbsent + `"*; do
+	case $f in "$6"|"$7") ;; *) rm -f "$f" ;; esac
+done
+if [ -n "$6" ] && [ ! -e "$6" ] && [ ! -e "$7" ]; then
+	if [ -e "$2" ]; then ln "$2" "$6" 2>/dev/null || cp -p "$2" "$6"; else : >"$7"; fi
+fi
 if [ "$5" = yes ]; then : >"$4"; fi
 mv -f "$next" "$2"
 if [ "$5" != yes ]; then rm -f "$4"; fi`
@@ -104,12 +111,19 @@ func (l *Lock) WriteFile(ctx context.Context, file string, content []byte, mode 
 	if err != nil {
 		return err
 	}
-	return l.write(ctx, file, content, mode, uid, gid, seen.ModTime, false)
+	return l.write(ctx, file, content, mode, uid, gid, writing{old: seen.ModTime})
 }
 
-// write is WriteFile of what is newer than old, the time of the file that it
-// replaces; pending leaves the mark that an Apply has to follow.
-func (l *Lock) write(ctx context.Context, file string, content []byte, mode fs.FileMode, uid, gid int, old time.Time, pending bool) error {
+// writing is what else there is to say of a write.
+type writing struct {
+	old     time.Time // of the file that is replaced
+	pending bool      // leaves the mark that an Apply has to follow
+	keep    string    // container for which the old content is kept; "": for none
+}
+
+// write is WriteFile of what is newer than the file that it replaces. Without
+// keep, what was kept of the file goes.
+func (l *Lock) write(ctx context.Context, file string, content []byte, mode fs.FileMode, uid, gid int, w writing) error {
 	at, err := here(file)
 	if err != nil {
 		return err
@@ -126,19 +140,19 @@ func (l *Lock) write(ctx context.Context, file string, content []byte, mode fs.F
 		root = hostDirHere
 	}
 	var archive bytes.Buffer
-	w := tar.NewWriter(&archive)
+	pack := tar.NewWriter(&archive)
 	head := &tar.Header{Name: temp, Typeflag: tar.TypeReg, Mode: int64(mode.Perm()), Uid: uid, Gid: gid, Size: int64(len(content)),
-		ModTime: later(time.Now(), old), Format: tar.FormatPAX}
+		ModTime: later(time.Now(), w.old), Format: tar.FormatPAX}
 	if !l.isSecret(file, mode) {
 		head.ModTime = stamp(head.ModTime, content, uid, gid)
 	}
-	if err := w.WriteHeader(head); err != nil {
+	if err := pack.WriteHeader(head); err != nil {
 		return fmt.Errorf("write file %s: %w", file, err)
 	}
-	if _, err := w.Write(content); err != nil {
+	if _, err := pack.Write(content); err != nil {
 		return fmt.Errorf("write file %s: %w", file, err)
 	}
-	if err := w.Close(); err != nil {
+	if err := pack.Close(); err != nil {
 		return fmt.Errorf("write file %s: %w", file, err)
 	}
 	if err := l.e.api.CopyToContainer(ctx, l.id, root, &archive, container.CopyToContainerOptions{}); err != nil {
@@ -148,10 +162,11 @@ func (l *Lock) write(ctx context.Context, file string, content []byte, mode fs.F
 	if private(mode) || l.besidePrivate(file) {
 		umask = "077"
 	}
-	if pending {
+	if w.pending {
 		mark = "yes"
 	}
-	return l.shell(ctx, "write file "+file, place, path.Join(root, temp), at, umask, markOf(at), mark)
+	before, absent := keptAs(at, w.keep)
+	return l.shell(ctx, "write file "+file, place, path.Join(root, temp), at, umask, markOf(at), mark, before, absent)
 }
 
 // isSecret reports whether nothing about the content of a file may show in its
@@ -184,6 +199,19 @@ func (l *Lock) unmark(ctx context.Context, files []string) error {
 		args = append(args, markOf(at))
 	}
 	return l.shell(ctx, "note that files were taken over", `rm -f "$@"`, args...)
+}
+
+// markRefused says that a command has not taken files over, and what it said.
+func (l *Lock) markRefused(ctx context.Context, files []string, said string) error {
+	args := []string{said}
+	for _, f := range files {
+		at, err := here(f)
+		if err != nil {
+			return err
+		}
+		args = append(args, markOf(at))
+	}
+	return l.shell(ctx, "note that files were refused", `umask 077; said=$1; shift; for f; do [ ! -e "$f" ] || printf '%s' "$said" >"$f"; done`, args...)
 }
 
 // shell runs a script in the lock's container.

@@ -131,11 +131,16 @@ func (e *Engine) observeFile(ctx context.Context, v view, id string) (converge.O
 	if err != nil || v.file.Apply == nil || !file.Exists {
 		return file, err
 	}
-	if _, err = e.api.ContainerStatPath(ctx, id, markOf(v.inside)); err != nil && !noFile(err) {
+	mark, err := e.api.ContainerStatPath(ctx, id, markOf(v.inside))
+	if noFile(err) {
+		return file, nil
+	}
+	if file.Pending = err == nil; !file.Pending || mark.Size == 0 {
 		return file, err
 	}
-	file.Pending = err == nil
-	return file, nil
+	said, err := e.readFile(ctx, id, markOf(v.inside))
+	file.Refused = strings.TrimSpace(string(said.Content))
+	return file, err
 }
 
 func (e *Engine) observeContent(ctx context.Context, v view, id string) (converge.ObservedFile, error) {
@@ -274,7 +279,8 @@ func (e *Engine) readFile(ctx context.Context, id, name string) (converge.Observ
 	return seen, nil
 }
 
-// markOf is the file beside file that says: written, not yet taken over.
+// markOf is the file beside file that says: written, not yet taken over. It
+// holds what the command said that was to do it, when that has failed.
 func markOf(file string) string {
 	return path.Join(path.Dir(file), "."+path.Base(file)+".hepta-pending")
 }

@@ -155,3 +155,27 @@ func TestReads(t *testing.T) {
 		t.Errorf("calls %v", f.calls)
 	}
 }
+
+// marked is a shelf with a mark that holds something.
+type marked struct{ *shelf }
+
+func (m marked) ContainerStatPath(ctx context.Context, id, at string) (container.PathStat, error) {
+	stat, err := m.shelf.ContainerStatPath(ctx, id, at)
+	if at == markOf("/data/d/a") {
+		stat.Size = 9
+	}
+	return stat, err
+}
+
+// A mark says what the command said that did not take the file over.
+func TestMarkOfARefusal(t *testing.T) {
+	f := marked{&shelf{fake: newFake(), files: []tar.Header{regular("a", "one"), regular(".a.hepta-pending", "no such setting\n")}}}
+	s := &converge.Stack{Name: "lab", Data: "/srv/lab", Files: []converge.File{{Path: "d/a", Content: []byte("one"), Apply: &converge.Apply{}}}}
+	o, err := New(f, nil, nil).Observe(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen := o.Files["d/a"]; !seen.Pending || seen.Refused != "no such setting" {
+		t.Errorf("seen %+v", seen)
+	}
+}

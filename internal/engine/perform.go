@@ -27,6 +27,9 @@ import (
 // applyTime bounds an Apply that says nothing itself.
 const applyTime = 10 * time.Minute
 
+// refusalBytes bounds what is kept of what an Apply said.
+const refusalBytes = 400
+
 // shortID is the length of the id that an Engine shows and adds to aliases.
 const shortID = 12
 
@@ -61,13 +64,15 @@ func (x *execution) perform(ctx context.Context, op converge.Operation) error {
 	case converge.StopContainer:
 		return unlessGone(api.ContainerStop(ctx, x.id(op.Target), container.StopOptions{}))
 	case converge.RemoveContainer:
-		return x.l.e.remove(ctx, x.id(op.Target))
+		return x.remove(ctx, op)
 	case converge.RenameContainer:
 		return api.ContainerRename(ctx, x.id(op.Target), op.NewName)
 	case converge.WaitContainer:
 		return x.wait(ctx, op)
 	case converge.WriteFile:
 		return x.write(ctx, op)
+	case converge.RestoreFiles:
+		return x.l.restore(ctx, op.Files, op.Keep)
 	case converge.RunInContainer:
 		return x.apply(ctx, op)
 	case converge.RunTask:
@@ -225,7 +230,10 @@ func (x *execution) start(ctx context.Context, op converge.Operation) error {
 	x.mu.Lock()
 	x.services[op.Container.Service] = id
 	x.mu.Unlock()
-	return nil
+	if len(op.Applies) == 0 {
+		return nil
+	}
+	return x.l.unmark(ctx, op.Applies)
 }
 
 // wait makes its container the one that serves, also where an earlier run has
@@ -235,7 +243,17 @@ func (x *execution) wait(ctx context.Context, op converge.Operation) error {
 	x.mu.Lock()
 	x.services[op.Container.Service] = id
 	x.mu.Unlock()
-	return x.l.e.waitReady(ctx, id, op, host{l: x.l, op: op, find: x.find})
+	if err := x.l.e.waitReady(ctx, id, op, host{l: x.l, op: op, find: x.find}); err != nil {
+		return err
+	}
+	return x.l.forget(ctx, op.Files)
+}
+
+func (x *execution) remove(ctx context.Context, op converge.Operation) error {
+	if err := x.l.e.remove(ctx, x.id(op.Target)); err != nil {
+		return err
+	}
+	return x.l.forget(ctx, op.Files)
 }
 
 // remove forces a container out and returns when its name is free.
@@ -282,7 +300,7 @@ func (x *execution) write(ctx context.Context, op converge.Operation) error {
 			return nil
 		}
 	}
-	return x.l.write(ctx, f.Path, content, f.Perm(), f.UID, f.GID, seen.ModTime, op.Apply != nil)
+	return x.l.write(ctx, f.Path, content, f.Perm(), f.UID, f.GID, writing{old: seen.ModTime, pending: op.Apply != nil, keep: op.Keep})
 }
 
 // apply makes a running container take changed files over.
@@ -303,15 +321,14 @@ func (x *execution) apply(ctx context.Context, op converge.Operation) error {
 		return err
 	}
 	if result.ExitCode != 0 {
-		said := tail(string(append(result.Stdout, result.Stderr...)), evidence)
-		for i := range x.l.s.Containers {
-			if c := &x.l.s.Containers[i]; c.Service == op.Apply.Service {
-				said = c.Hidden(said)
-			}
+		said, last := tail(string(append(result.Stdout, result.Stderr...)), evidence), lastLine(result.Stderr, result.Stdout, result.ExitCode)
+		if c := x.l.s.Container(op.Apply.Service); c != nil {
+			said, last = c.Hidden(said), c.Hidden(last)
 		}
-		return &fault.Error{Op: "run", What: op.Apply.Cmd[0],
+		failed := &fault.Error{Op: "run", What: op.Apply.Cmd[0],
 			Why:    fmt.Sprintf("exit code %d\n%s", result.ExitCode, said),
-			Remedy: "Repair what it complains about in hepta.yaml and run hepta up again."}
+			Remedy: "Repair what it complains about in hepta.yaml and run hepta up again: until then a restart of " + op.Apply.Service + " may fail as well."}
+		return errors.Join(failed, x.l.markRefused(ctx, op.Applies, strings.ToValidUTF8(last[:min(len(last), refusalBytes)], "")))
 	}
 	return x.l.unmark(ctx, op.Applies)
 }

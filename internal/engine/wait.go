@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -57,17 +58,28 @@ func (l *Lock) WaitReady(ctx context.Context, name string, c *converge.Container
 
 func (e *Engine) waitReady(ctx context.Context, id string, op converge.Operation, h converge.Host) error {
 	c, limit := op.Container, ReadyTimeout(op.Container)
-	bounded, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	if c.Ready.Phase != nil {
-		go e.phases(bounded, id, op)
+	bounded, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(limit, func() { cancel(context.DeadlineExceeded) })
+	defer timer.Stop()
+	var progressed atomic.Bool
+	if c.Ready.Phase != nil || c.Ready.Progress != nil {
+		go e.watchLog(bounded, id, op, func() {
+			progressed.Store(true)
+			timer.Reset(limit)
+		})
 	}
 	err := e.waitHealthy(bounded, id, op)
 	if err == nil && c.Ready.Check != nil {
 		err = e.waitCheck(bounded, id, op, h)
 	}
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
-		return &fault.Error{Op: string(op.Kind), What: op.Name(), Why: fmt.Sprintf("not ready after %s: %s", limit.Round(time.Second), c.Hidden(reason(err))) + c.Hidden(e.evidence(ctx, id, time.Time{})),
+		why := "not ready after "
+		if progressed.Load() {
+			why = "not ready, and no progress in its log for "
+		}
+		why += limit.Round(time.Second).String() + ": "
+		return &fault.Error{Op: string(op.Kind), What: op.Name(), Why: why + c.Hidden(reason(err)) + c.Hidden(e.evidence(ctx, id, time.Time{})),
 			Remedy: "If it only needs more time, run hepta up again: it goes on from here. Otherwise see its logs: hepta logs " + c.Service, Err: errors.Join(context.DeadlineExceeded, err)}
 	}
 	return err
@@ -239,11 +251,18 @@ func (e *Engine) waitCheck(ctx context.Context, id string, op converge.Operation
 	}
 }
 
-// phases tells people which phase of its start a container's log has reached.
-func (e *Engine) phases(ctx context.Context, id string, op converge.Operation) {
-	last := ""
+// watchLog tells people which phase of its start a container's log has reached,
+// and calls progress for each line that shows that the start goes on.
+func (e *Engine) watchLog(ctx context.Context, id string, op converge.Operation, progressed func()) {
+	last, ready := "", op.Container.Ready
 	_ = e.follow(ctx, id, LogOptions{Follow: true, Tail: "200"}, func(line string) {
-		if phase := op.Container.Ready.Phase(line); phase != "" && phase != last {
+		if ready.Progress != nil && ready.Progress(line) {
+			progressed()
+		}
+		if ready.Phase == nil {
+			return
+		}
+		if phase := ready.Phase(line); phase != "" && phase != last {
 			last = phase
 			e.sink.Send(event(op, progress.Waiting, phase))
 		}

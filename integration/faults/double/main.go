@@ -26,6 +26,7 @@ const (
 	secretsFile = "/etc/gitlab/gitlab-secrets.json"
 	applied     = "/var/opt/gitlab/reconfigured" // the gitlab.rb that is in force
 	bootMark    = "/var/opt/gitlab/bootstrapped"
+	goOn        = "/var/opt/gitlab/go-on" // ends the boot of what is late
 )
 
 func main() {
@@ -47,7 +48,7 @@ func play(role string, args []string) error {
 	case "init-container":
 		return untilTold(boot)
 	case "gitlab-healthcheck":
-		if os.Getenv("DOUBLE") == "sick" {
+		if os.Getenv("DOUBLE") == "sick" || os.Getenv("DOUBLE") == "late" && !there(goOn) {
 			return fmt.Errorf("puma is not there")
 		}
 		_, err := call(http.MethodGet, "/-/readiness", nil)
@@ -120,7 +121,15 @@ func reconfigure() error {
 	if err != nil {
 		return err
 	}
+	if bytes.Contains(b, []byte("double_refuses")) {
+		return fmt.Errorf("no such setting: double_refuses")
+	}
 	return replace(applied, b)
+}
+
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func replace(path string, content []byte) error {
