@@ -301,7 +301,7 @@ func TestStatusOfARefusedChange(t *testing.T) {
 		Containers: []converge.ObservedContainer{{Name: "hepta-heptapod", State: "running", Health: "healthy", Labels: map[string]string{converge.LabelStack: "hepta", converge.LabelService: heptapod.Service}}},
 		Files:      map[string]converge.ObservedFile{heptapod.FileGitlabRB: {Exists: true, Pending: true, Refused: "no such setting"}},
 	}, &Plan{})
-	if x := st.Services[1]; x.OK() || x.Problem != "gitlab-ctl reconfigure has failed for heptapod/config/gitlab.rb: no such setting" {
+	if x := st.Services[slices.IndexFunc(st.Services, func(x ServiceStatus) bool { return x.Name == heptapod.Service })]; x.OK() || x.Problem != "gitlab-ctl reconfigure has failed for heptapod/config/gitlab.rb: no such setting" {
 		t.Errorf("%+v", x)
 	}
 }
