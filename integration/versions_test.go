@@ -1,11 +1,14 @@
 package integration
 
 import (
+	"context"
 	"strings"
 	"testing"
 
 	"github.com/heptaup/hepta"
+	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/progress"
 )
 
 const versionsYAML = `stack: versions
@@ -48,10 +51,50 @@ func TestVersionsOfAForge(t *testing.T) {
 	t.Run("a skipped stop", func(t *testing.T) {
 		refused(t, at("octobus/heptapod:18.2.0"), "GitLab 17.8.1", "octobus/heptapod:17.11, octobus/heptapod:18.2.0", "Nothing was stopped")
 	})
-	t.Run("the next release", func(t *testing.T) {
+	t.Run("the next release, interrupted", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		cfg := newer.Config()
+		impatient, err := hepta.New(&cfg, hepta.WithDocker(s.docker), hepta.WithProgress(func(e hepta.Event) {
+			if e.State == progress.Running && e.Kind == string(converge.WaitContainer) && strings.Contains(e.Resource, "heptapod") {
+				cancel()
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = impatient.Up(ctx, hepta.UpOptions{}); err == nil || !strings.Contains(fault.Describe(err), "versions-heptapod_next was not undone") {
+			t.Errorf("got %s", fault.Describe(err))
+		}
+		old, err := s.docker.ContainerInspect(t.Context(), "versions-heptapod")
+		if err != nil || old.State.Running {
+			t.Errorf("the old forge: %+v, %v", old.State, err)
+		}
+		next, err := s.docker.ContainerInspect(t.Context(), "versions-heptapod_next")
+		if err != nil || !next.State.Running {
+			t.Fatalf("the new forge: %v", err)
+		}
 		up(t, newer)
+		if got := s.lives(t, newer)["heptapod"]; got.ID != next.ID || got.Started != next.State.StartedAt {
+			t.Errorf("it was not gone on with: %v", got)
+		}
 		if got := s.output(t, newer, "heptapod", "cat /var/opt/gitlab/gitlab-rails/VERSION"); got != "17.9.0\n" {
 			t.Errorf("the data are of %q", got)
+		}
+	})
+	t.Run("settings that no start survives", func(t *testing.T) {
+		before := s.lives(t, newer)["heptapod"]
+		s.refuses(t, s.stack(t, versionsYAML, func(c *hepta.Config) {
+			c.Heptapod.Image, c.Heptapod.GitlabRB, c.Heptapod.Env = "octobus/heptapod:17.9", "nginxx['listen_port'] = 80\n", map[string]string{"NOTE": "other"}
+		}), "unsupported config key 'nginxx'")
+		if after := s.lives(t, newer)["heptapod"]; after.ID != before.ID {
+			t.Errorf("it is %v, was %v", after, before)
+		}
+		if p := plan(t, newer); !p.Empty() {
+			t.Errorf("it is not as it was:\n%s", p)
+		}
+		if status, err := newer.Status(t.Context()); err != nil || !status.OK() {
+			t.Errorf("status %+v, %v", status, err)
 		}
 	})
 	t.Run("back", func(t *testing.T) {
