@@ -116,8 +116,8 @@ func (c *ObservedContainer) sameImage(d *ObservedContainer) bool {
 }
 
 // ownFiles are the paths of the files that go back with the old container of a
-// service: what the description alone says, and no other service sees. Files
-// that others write into as well keep what is in them.
+// service: those that no other service sees. Files that others write into as
+// well, which are merged and re-read, keep what is in them.
 func (p *planner) ownFiles(v *service) []string {
 	var paths []string
 	for _, f := range p.files {
@@ -131,7 +131,7 @@ func (p *planner) ownFiles(v *service) []string {
 // owner is the only service that sees a file which goes back with its
 // container, nil when there is none.
 func (p *planner) owner(f *file) *service {
-	if f.want.Merge != nil || f.want.Once || f.want.Existing || f.want.absolute() {
+	if f.want.Merge != nil && f.want.Apply == nil || f.want.Once || f.want.Existing || f.want.absolute() {
 		return nil
 	}
 	var only *service
