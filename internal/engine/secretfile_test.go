@@ -21,7 +21,7 @@ func TestTimeOfASecretFile(t *testing.T) {
 	for path, want := range map[string]bool{"a/open": true, "a/private": true, "b/secret": false, "c/unknown": false} {
 		f.written = nil
 		mode := converge.File{Mode: 0o600}.Perm()
-		if err := l.write(t.Context(), path, content, mode, 0, 0, time.Time{}, false); err != nil {
+		if err := l.write(t.Context(), path, content, mode, 0, 0, writing{}); err != nil {
 			t.Fatal(err)
 		}
 		if got := f.written[0].ModTime.Nanosecond() == fingerprint; got != want {
