@@ -23,7 +23,7 @@ func keyed(t *testing.T, content, key, label string) (*Stack, *Observed, *Plan) 
 		},
 	}
 	if label != "" {
-		o.Containers = []ObservedContainer{{ID: "1", Name: "s-mirror", State: "running", ImageID: "sha256:1", Labels: map[string]string{
+		o.Containers = []ObservedContainer{{ID: "1", Name: "s-mirror", State: "running", ImageID: "sha256:1", Service: "mirror", Labels: map[string]string{
 			LabelStack: "s", LabelService: "mirror", LabelSpec: s.Containers[0].Spec(), LabelData: "/d", LabelImageID: "sha256:1", LabelFile + "mirror/config": label,
 		}}}
 	}
