@@ -16,7 +16,8 @@ func statusCommand(t terminal) *cli.Command {
 		Name:  "status",
 		Usage: "show how the services do",
 		Description: "Shows state, health, image, age and addresses of every service, and whether it is as the\n" +
-			"configuration describes it. The exit code is 0 when every service runs and is healthy, else 1.\n\n" +
+			"configuration describes it. The exit code is 0 when every service runs, is healthy and has\n" +
+			"refused none of its settings, else 1.\n\n" +
 			"Examples:\n" +
 			"   hepta status\n" +
 			"   hepta status --json | jq -r '.services[] | select(.health != \"healthy\") | .name'",
