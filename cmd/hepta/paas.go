@@ -27,6 +27,7 @@ func paasCommand(t terminal) *cli.Command {
 			"   hepta paas systemd /etc/hepta/paas.toml",
 		Subcommands: []*cli.Command{
 			paasRunCommand(t),
+			paasHostsCommand(t),
 			paasRegisterCommand(t),
 			paasSystemdCommand(t),
 			paasExecCommand(t),

@@ -490,3 +490,28 @@ func TestLostStateFileAndAJobThatIsNotSeen(t *testing.T) {
 		s.stop()
 	})
 }
+
+// With several tenants the lost state file also named the organisations: they
+// are known again from the forge, and no host is left in them.
+func TestLostStateFileOfTenants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRealm(t)
+		w.last, w.flat = 10*time.Minute, Flavors{{"M", 8192, 4}}
+		cfg := w.runners(1)
+		cfg.Runners[0].Executor, cfg.Runners[0].Clever = CleverDocker, &Clever{Tenants: true, Flavor: "M", OrgaAttribute: "cc_orga_id", AttributeToken: secret.New("admin")}
+		s := w.start(cfg, nil)
+		for id, tenant := range map[int64]string{1: "one", 2: "two"} {
+			w.add(tokenOf(0), id, func(j *realJob) { j.tenant = tenant })
+		}
+		for s.phase(1) != Running || s.phase(2) != Running {
+			time.Sleep(time.Second)
+		}
+		s.stop()
+		if err := os.Remove(cfg.StateFile); err != nil {
+			t.Fatal(err)
+		}
+		s = w.start(cfg, nil)
+		w.settle(s, 2*time.Hour)
+		w.check("success")
+	})
+}

@@ -18,15 +18,28 @@ type sweeps struct {
 	told map[string]string              // by tenant: the hosts that people were told of
 }
 
+// tenantsKept is how long the list of groups with an organisation is believed.
+const tenantsKept = time.Hour
+
 // sweep looks from time to time for hosts of the runner that nobody claims. In
 // each organisation where one may be: that of one tenant being out of reach
 // concerns no other.
 func (l *lane) sweep() {
 	s := sweeps{map[string]map[string]Sighting{}, map[string]string{}}
+	var groups []string // that have an organisation, as the forge says: a new state file knows none
+	var asked time.Time
 	for pause := time.Duration(0); sleep(l.polling, pause); pause = l.Pace.Sweep {
 		tenants := []string{""}
 		if l.Clever != nil && l.Clever.Tenants {
-			tenants = l.Journal.Tenants(l.short)
+			if asked.IsZero() || time.Since(asked) > tenantsKept {
+				list, err := l.coordinator.Tenants(l.calls, *l.Clever)
+				if err == nil {
+					groups, asked = list, time.Now()
+				} else if l.ctx.Err() == nil {
+					l.log.Warn("the groups that have an organisation cannot be listed: hosts are looked for in those that are remembered", "error", err)
+				}
+			}
+			tenants = slices.Compact(slices.Sorted(slices.Values(append(l.Journal.Tenants(l.short), groups...))))
 		}
 		left := 0
 		for _, tenant := range tenants {
@@ -94,7 +107,7 @@ func (l *lane) tellOfOrphans(s sweeps, tenant string, jobs *sweptJobs, orphans m
 		return
 	}
 	attrs := []any{"hosts", names, "tenant", tenant}
-	remedy := "look at these jobs in the forge; a host whose job is over, or was deleted, is removed at the provider"
+	remedy := "look at these jobs in the forge; a host whose job is over, or was deleted, goes by 'hepta paas hosts --remove HOST CONFIG'"
 	if jobs.err != nil {
 		attrs = append(attrs, "error", jobs.err)
 		if r := fault.Remedy(jobs.err); r != "" {
@@ -126,12 +139,12 @@ func (j *sweptJobs) over(job int64) bool {
 
 // reader is the token that may ask what became of jobs; an administrator's sees
 // the jobs of all projects.
-func (l *lane) reader() Secret {
+func (r Runner) reader() Secret {
 	switch {
-	case l.Clever != nil && !l.Clever.AttributeToken.Empty():
-		return l.Clever.AttributeToken
-	case l.Watch != nil:
-		return l.Watch.Token
+	case r.Clever != nil && !r.Clever.AttributeToken.Empty():
+		return r.Clever.AttributeToken
+	case r.Watch != nil:
+		return r.Watch.Token
 	}
 	return Secret{}
 }
@@ -151,7 +164,7 @@ func (c *Coordinator) JobStatuses(ctx context.Context, runner, reader Secret, jo
 	if reader.Empty() {
 		return nil, &fault.Error{
 			Op: "ask for the jobs of the runner", Why: "no access token is configured",
-			Remedy: "Set the token of [runners.paas_job_trace_watch] to one that may read the API and see the runner, or remove the hosts by hand.",
+			Remedy: "Set the token of [runners.paas_job_trace_watch] to one that may read the API and see the runner, or remove hosts whose jobs are over by 'hepta paas hosts --remove HOST CONFIG'.",
 		}
 	}
 	k := call{method: http.MethodPost, path: "/runners/verify", body: map[string]any{"token": runner.Reveal()}}

@@ -190,6 +190,14 @@ func (w *realm) forge(req *http.Request, token, state string) (string, func() (i
 			}
 			return 404, "{}"
 		}
+	case path == "/groups":
+		return "groups", func() (int, string) {
+			var list []string
+			for _, j := range w.jobs {
+				list = append(list, fmt.Sprintf(`{"full_path":%q,"custom_attributes":[{"key":"cc_orga_id","value":"o"}]}`, j.tenant))
+			}
+			return 200, "[" + strings.Join(append(list, `{"full_path":"poor","custom_attributes":[]}`), ",") + "]"
+		}
 	case path == "/runners/verify":
 		return "verify", func() (int, string) { return 200, `{"id":5}` }
 	case path == "/runners/5/jobs":
