@@ -50,7 +50,7 @@ var complete = map[string]string{
 	"registry check": "--username=u --token-file=token --repository=g/p", "registry login": "--username=u --token-file=token --no-save",
 	"registry list": "", "registry gc": "", "registry mirror": "", "registry secret": "--username=u --token-file=token --flux=g/p --filter-tags=(.*)",
 	"token renew": "", "systemd": "", "try": "", "version": "", "completion": "-- bash",
-	"build": "-- app", "ci init": "--mode=dind", "paas run": "-- none.toml", "paas register": "--name=n --coordinator-url=http://127.0.0.1:1 --registration-token=t --executor=local-docker --max-concurrency=1 --state-file-path=state.json -- none.toml", "paas systemd": "-- none.toml", "paas exec-fetched-job": "-- none.json",
+	"build": "-- app", "ci init": "--mode=dind", "paas run": "-- none.toml", "paas hosts": "-- none.toml", "paas register": "--name=n --coordinator-url=http://127.0.0.1:1 --registration-token=t --executor=local-docker --max-concurrency=1 --state-file-path=state.json -- none.toml", "paas systemd": "-- none.toml", "paas exec-fetched-job": "-- none.json",
 }
 
 // ground is the directory in which each command line is tried.
