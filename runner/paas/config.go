@@ -40,10 +40,13 @@ type Runner struct {
 	URL      string // of the coordinator, without a slash at the end
 	Token    Secret // authenticates the runner
 	Executor Executor
-	Image    string  // heptapod_runner_main_image: what runs the job on the host
-	Watch    *Watch  // nil: a job that was handed over counts as started
-	Clever   *Clever // with CleverDocker
-	Socket   string  // with LocalDocker: unix:// address of the Engine
+	Image    string // heptapod_runner_main_image: what runs the job on the host
+	// HideToken keeps the runner's token from hosts (paas_hide_runner_token): they
+	// get only its beginning, after which things are named.
+	HideToken bool
+	Watch     *Watch  // nil: a job that was handed over counts as started
+	Clever    *Clever // with CleverDocker
+	Socket    string  // with LocalDocker: unix:// address of the Engine
 
 	// section is the section as written: a function, so that no way of printing
 	// a Runner shows the secrets in it.

@@ -14,7 +14,7 @@ var ownPrefixes = []string{"cc_", "paas_", "paas-", "pass_", "heptapod_"}
 
 // Inner is the config.toml for the host: the section as written, with the
 // executor docker and without what concerns only the side that makes hosts. It
-// holds the runner's token.
+// holds the runner's token, or its beginning with HideToken.
 func (r Runner) Inner() ([]byte, error) {
 	section := maps.Clone(r.section())
 	// Whatever is for this side has tokens in it, under a misspelled name or one
@@ -24,6 +24,9 @@ func (r Runner) Inner() ([]byte, error) {
 		return key == "host" || key == "job_trace_watch" || slices.ContainsFunc(ownPrefixes, func(p string) bool { return strings.HasPrefix(key, p) })
 	})
 	section["executor"] = "docker"
+	if r.HideToken {
+		section["token"] = r.beginning()
+	}
 	data, err := toml.Marshal(map[string]any{"runners": []any{section}})
 	if err != nil {
 		return nil, fmt.Errorf("render runner.toml: %w", err)

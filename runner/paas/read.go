@@ -115,7 +115,7 @@ func readQuota(t table, runners []Runner) *Quota {
 func readRunner(t table) Runner {
 	r := Runner{
 		Line: t.at, Name: t.text("name", ""), URL: strings.TrimRight(t.required("url"), "/"), Token: secret.New(t.required("token")),
-		Executor: Executor(t.required("executor")), Image: t.text("heptapod_runner_main_image", defaultImage), section: func() map[string]any { return t.values },
+		Executor: Executor(t.required("executor")), HideToken: t.yes("paas_hide_runner_token", false), Image: t.text("heptapod_runner_main_image", defaultImage), section: func() map[string]any { return t.values },
 	}
 	if r.URL != "" && !IsHTTP(r.URL) {
 		t.wrong("url", "want http(s)://host[:port]")
@@ -151,7 +151,7 @@ var runnerKeys = []string{
 	"cc_orga_id", "cc_token", "cc_multi_tenant", "cc_gitlab_namespace_attributes_token", "cc_orga_id_attribute", "cc_orga_token_attribute",
 	"cc_api_url", "cc_zone", "cc_default_flavor", "cc_max_flavor", "cc_extra_env", "cc_deployment_repo_timeout", "cc_deployment_repo_wait_step",
 	"cc_auth_user", "cc_auth_scheme", "cc_flavor_context", "cc_flavor_name_prefix", "cc_instance_variant_uuid",
-	"heptapod_runner_main_image", "paas_job_trace_watch",
+	"heptapod_runner_main_image", "paas_job_trace_watch", "paas_hide_runner_token",
 }
 
 func readWatch(t table) *Watch {
@@ -203,6 +203,10 @@ func readClever(t table) *Clever {
 	}
 	if c.Tenants {
 		warnOfSharedCache(t)
+		if !t.yes("paas_hide_runner_token", false) {
+			t.odd("cc_multi_tenant", "gives the runner's token to hosts in the organisations of all tenants: who reads it there can take the jobs of the others; "+
+				"set paas_hide_runner_token = true, with an image that runs 'hepta paas exec-fetched-job'")
+		}
 		c.AttributeToken = secret.New(t.required("cc_gitlab_namespace_attributes_token"))
 		c.OrgaAttribute, c.TokenAttribute = t.text("cc_orga_id_attribute", "cc_orga_id"), t.text("cc_orga_token_attribute", "cc_orga_token")
 		for _, key := range []string{"cc_orga_id", "cc_token"} {

@@ -62,7 +62,7 @@ func TestReadEverything(t *testing.T) {
 		Concurrent: 100, CheckInterval: 5 * time.Second, ProgressInterval: 60500 * time.Millisecond, StateFile: "state.json",
 		Quota: &Quota{Line: 13, Runner: "many", Flavor: "M", Jobs: 10}, MaxProvisioning: 4, LaunchSpacing: 500 * time.Millisecond, KeepFinished: true,
 		Runners: []Runner{{
-			Line: 18, Name: "many", URL: "https://heptapod.example.com", Token: secret.New("glrt-t1_abcdefghijkl"), Executor: CleverDocker, Image: "runner:1",
+			Line: 18, Name: "many", URL: "https://heptapod.example.com", Token: secret.New("glrt-t1_abcdefghijkl"), Executor: CleverDocker, Image: "runner:1", HideToken: true,
 			Watch: &Watch{Token: secret.New("watch"), Timeout: time.Minute, Step: time.Second},
 			Clever: &Clever{
 				API: defaultAPI, AuthScheme: "bearer", AuthUser: "Jenkins", Zone: "par", Flavor: "M", MaxFlavor: "XL",
@@ -71,7 +71,7 @@ func TestReadEverything(t *testing.T) {
 				Tenants: true, AttributeToken: secret.New("attr"), OrgaAttribute: "cc_orga_id", TokenAttribute: "cc_orga_token",
 			},
 		}, {
-			Line: 38, Name: "here", URL: "http://127.0.0.1:8080", Token: secret.New("glrt-t1_zyxwvutsrqpo"), Executor: LocalDocker, Image: defaultImage,
+			Line: 39, Name: "here", URL: "http://127.0.0.1:8080", Token: secret.New("glrt-t1_zyxwvutsrqpo"), Executor: LocalDocker, Image: defaultImage,
 			Socket: "unix:///run/docker.sock",
 		}},
 	}
@@ -138,7 +138,7 @@ func TestInner(t *testing.T) {
 			t.Fatal(err)
 		}
 		section := got["runners"].([]any)[0].(map[string]any)
-		if section["executor"] != "docker" || section["token"] != r.Token.Reveal() || section["name"] != r.Name {
+		if section["executor"] != "docker" || section["token"] != map[bool]string{false: r.Token.Reveal(), true: r.beginning()}[r.HideToken] || section["name"] != r.Name {
 			t.Errorf("%s: %v", r.Name, section)
 		}
 		for key := range section {
@@ -218,7 +218,7 @@ func FuzzRead(f *testing.F) {
 // Cloud wants, are told where they stand.
 func TestReadWarnsOfTenantsAndHosts(t *testing.T) {
 	const section = "state_file='x'\n[[runners]]\nurl='https://f'\ntoken='abcdefghij'\nexecutor='clever-docker'\n"
-	const single, many = "cc_orga_id='o'\ncc_token='t'\n", "cc_multi_tenant=true\ncc_gitlab_namespace_attributes_token='a'\n"
+	const single, many = "cc_orga_id='o'\ncc_token='t'\n", "cc_multi_tenant=true\npaas_hide_runner_token=true\ncc_gitlab_namespace_attributes_token='a'\n"
 	const enabled = "cc_extra_env={CC_ENABLE_HEPTAPOD_RUNNER='true'}\n"
 	const cache = "[runners.cache]\nType='s3'\n[runners.cache.s3]\nSecretKey='s3cr3t'\n"
 	for name, c := range map[string]struct {
@@ -228,11 +228,12 @@ func TestReadWarnsOfTenantsAndHosts(t *testing.T) {
 		"one tenant, with a cache":  {single + enabled + cache, nil},
 		"several, without a cache":  {many + enabled, nil},
 		"several, a local cache":    {many + enabled + "[runners.cache]\nMaxUploadedArchiveSize=1\n", nil},
-		"several, with a cache":     {many + enabled + cache, []string{"line 11: cache.s3: is one cache for all tenants"}},
-		"several, in capitals":      {many + enabled + "[runners.Cache.GCS]\nBucketName='b'\n", []string{"line 9: Cache.GCS: is one cache"}},
+		"several, with a cache":     {many + enabled + cache, []string{"line 12: cache.s3: is one cache for all tenants"}},
+		"several, in capitals":      {many + enabled + "[runners.Cache.GCS]\nBucketName='b'\n", []string{"line 10: Cache.GCS: is one cache"}},
+		"several, with the token":   {strings.Replace(many, "=true\npaas", "=true\n#paas", 1) + enabled, []string{"line 6: cc_multi_tenant: gives the runner's token to hosts"}},
 		"not enabled":               {single, []string{"line 2: cc_extra_env: lacks CC_ENABLE_HEPTAPOD_RUNNER"}},
 		"not enabled by its value":  {single + "cc_extra_env={CC_ENABLE_HEPTAPOD_RUNNER='no'}\n", []string{"line 8: cc_extra_env: lacks"}},
-		"not enabled, with a cache": {many + cache, []string{"line 2: cc_extra_env: lacks", "line 10: cache.s3: is one"}},
+		"not enabled, with a cache": {many + cache, []string{"line 2: cc_extra_env: lacks", "line 11: cache.s3: is one"}},
 	} {
 		_, warnings, err := Read([]byte(section + c.text))
 		if err != nil || len(warnings) != len(c.want) {
@@ -257,5 +258,24 @@ func TestInnerHasNoTokensOfThisSide(t *testing.T) {
 	data, err := cfg.Runners[0].Inner()
 	if err != nil || strings.Contains(string(data), "s3cr3t") || !strings.Contains(string(data), "tcp://1.2.3.4") {
 		t.Errorf("%v:\n%s", err, data)
+	}
+}
+
+// With paas_hide_runner_token hosts get no token that opens anything, and what
+// they name after it is called as before.
+func TestHiddenRunnerToken(t *testing.T) {
+	for token, want := range map[string]string{"abcdefghSECRET": "abcdefgh", "glrt-abcdefghiSECRET": "glrt-t1_abcdefghi", "glrt-t3_t1_cdefghSECRET": "glrt-t1_t1_cdefgh"} {
+		cfg, _, err := Read([]byte("state_file='x'\n[[runners]]\nurl='https://f'\ntoken='" + token + "'\nexecutor='local-docker'\npaas_hide_runner_token=true\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := cfg.Runners[0]
+		data, err := r.Inner()
+		if err != nil || strings.Contains(string(data), "SECRET") || !strings.Contains(string(data), "token = '"+want+"'") || strings.Contains(string(data), "paas_hide") {
+			t.Errorf("%v:\n%s", err, data)
+		}
+		if got := (Runner{Token: secret.New(want)}).Short(); got != r.Short() {
+			t.Errorf("%s: hosts call the runner %s, and here it is %s", token, got, r.Short())
+		}
 	}
 }
