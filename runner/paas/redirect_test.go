@@ -67,11 +67,11 @@ func TestTokensGoToNoOtherServer(t *testing.T) {
 // server neither job nor credentials.
 func TestPushGoesToNoOtherServer(t *testing.T) {
 	away, visits := thief(t)
-	c := newCloud(t)
-	c.Before = func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, away+r.URL.Path, http.StatusFound)
-	}
-	err := pushOnce(t.Context(), "", c.URL+"/git/app_1.git", "Jenkins", secret.New(clevertest.Token), Files{"job.json": []byte("{}")})
+	}))
+	defer provider.Close()
+	err := pushOnce(t.Context(), "", provider.URL+"/git/app_1.git", "Jenkins", secret.New(clevertest.Token), Files{"job.json": []byte("{}")})
 	if err == nil || visits.Load() > 0 {
 		t.Errorf("%v; %d visits", err, visits.Load())
 	}
