@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 
@@ -69,8 +70,8 @@ func paasRegisterCommand(t terminal) *cli.Command {
 			}
 			warnOfExposed(t, path)
 			fmt.Fprintf(t.out, "Runner %s is in %s.\n", s.Name, path)
-			if s.Executor == paas.CleverDocker {
-				fmt.Fprintln(t.out, "Add cc_orga_id and cc_token to its section, or cc_multi_tenant.")
+			if err := tellIncomplete(t, path, s); err != nil {
+				return err
 			}
 			if !paas.IsRunnerToken(offered) {
 				fmt.Fprintln(t.out, "It is paused in the forge: resume it there when its section is complete.")
@@ -78,6 +79,31 @@ func paasRegisterCommand(t terminal) *cli.Command {
 			return nil
 		},
 	}
+}
+
+// tellIncomplete lists what a configuration lacks before it can be run, and what
+// looks so.
+func tellIncomplete(t terminal, path string, s paas.Section) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	_, warnings, err := paas.Read(data)
+	var wrong paas.ConfigError
+	if !errors.As(err, &wrong) && err != nil {
+		return err
+	}
+	if len(wrong)+len(warnings) > 0 {
+		fmt.Fprintln(t.out, "To be completed there:")
+	}
+	for _, p := range append(wrong, warnings...) {
+		fmt.Fprintf(t.out, "  %s\n", p)
+	}
+	if s.Executor == paas.CleverDocker && len(wrong) > 0 {
+		fmt.Fprintln(t.out, "  With cc_multi_tenant = true and cc_gitlab_namespace_attributes_token, cc_orga_id and cc_token come from the groups.")
+	}
+	fmt.Fprintln(t.out, "  [runners.docker]: image, for jobs that name none")
+	return nil
 }
 
 // registration gathers what flags and answers say.

@@ -57,7 +57,8 @@ func TestPaasRegister(t *testing.T) {
 		t.Errorf("%v, %v", info, err)
 	}
 	write(token, "GR1348941secret\n")
-	if said := register(exitOK, first...); !strings.Contains(said, "paused") || !strings.Contains(said, "cc_orga_id") {
+	if said := register(exitOK, first...); !strings.Contains(said, "paused") || !strings.Contains(said, "cc_orga_id: is missing") ||
+		!strings.Contains(said, "cc_token: is missing") || !strings.Contains(said, "CC_ENABLE_HEPTAPOD_RUNNER") || !strings.Contains(said, "[runners.docker]: image") || !strings.Contains(said, "cc_multi_tenant") {
 		t.Errorf("said %s", said)
 	}
 	begun, err := os.ReadFile(file)
@@ -190,5 +191,21 @@ func TestPaasTellsOfAnExposedConfiguration(t *testing.T) {
 	}
 	if _, _, errs := invoke("paas", "systemd", file); strings.Contains(errs, "everybody") {
 		t.Error(errs)
+	}
+}
+
+// A unit that runs as somebody who cannot read its configuration is told.
+func TestPaasSystemdUserReadsTheFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "paas.toml")
+	if err := os.WriteFile(file, []byte("state_file='/x'\n[[runners]]\nurl='https://f'\ntoken='abcdefghij'\nexecutor='local-docker'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for user, want := range map[string]string{
+		"nobody": "warning: user nobody cannot read " + file + " (mode 0600): chown nobody " + file + "\n", "no-such-user": "this machine has no user no-such-user", "root": "",
+	} {
+		code, out, errs := invoke("paas", "systemd", "--user", user, file)
+		if code != exitOK || !strings.Contains(out, "User="+user) || want == "" && errs != "" || !strings.Contains(errs, want) {
+			t.Errorf("%s: exit code %d: %s", user, code, errs)
+		}
 	}
 }
