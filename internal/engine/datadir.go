@@ -6,7 +6,6 @@ import (
 	"path"
 	"strings"
 
-	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 
@@ -48,7 +47,7 @@ func madeWith(s *converge.Stack, o *converge.Observed) bool {
 // noSource reports whether a container could not be created or started because
 // something that it mounts is not there.
 func noSource(err error) bool {
-	return errdefs.IsInvalidArgument(err) && strings.Contains(err.Error(), "bind source path does not exist")
+	return err != nil && strings.Contains(err.Error(), "bind source path does not exist")
 }
 
 func missingData(s *converge.Stack) error {
