@@ -20,6 +20,7 @@ import (
 	"github.com/heptaup/hepta/internal/engine"
 	"github.com/heptaup/hepta/internal/progress"
 	"github.com/heptaup/hepta/internal/wiring"
+	"github.com/heptaup/hepta/runner"
 	"github.com/heptaup/hepta/traefik"
 )
 
@@ -233,6 +234,9 @@ func (s *Stack) Up(ctx context.Context, o UpOptions) (*Plan, error) {
 		}
 	}
 	plan, err := e.Up(ctx, s.wanted(o.allow()), engine.UpOptions{Command: o.Command, Check: s.fits})
+	if s.stopsRunner(plan) {
+		s.tellLeftJobs(ctx, func() runner.Manager { return s.runnerManager(ctx, false) })
+	}
 	if err != nil {
 		return plan, fmt.Errorf("bring up stack %s: %w", s.cfg.Stack, err)
 	}
@@ -255,7 +259,11 @@ func (s *Stack) Down(ctx context.Context, o DownOptions) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	manager := s.runnerManager(ctx, false) // while a container shows its files
 	plan, err := e.Down(ctx, s.wanted(converge.Allow{RemoveOrphans: o.RemoveOrphans}), engine.DownOptions{Volumes: o.Volumes})
+	if s.stopsRunner(plan) {
+		s.tellLeftJobs(ctx, func() runner.Manager { return manager })
+	}
 	if err != nil {
 		return plan, fmt.Errorf("take down stack %s: %w", s.cfg.Stack, err)
 	}

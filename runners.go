@@ -79,12 +79,13 @@ func (s *Stack) RemoveRunner(ctx context.Context, name string) error {
 }
 
 // PruneRunners finds what jobs have left on the Engine, and with Force removes
-// it: see runner.Prune.
+// it: see runner.Prune. Which runners are the stack's own it knows itself.
 func (s *Stack) PruneRunners(ctx context.Context, o runner.PruneOptions) (*runner.Pruned, error) {
 	docker, err := s.docker(ctx)
 	if err != nil {
 		return nil, err
 	}
+	o.Manager = func(ctx context.Context) runner.Manager { return s.runnerManager(ctx, true) }
 	return runner.Prune(ctx, docker, o)
 }
 

@@ -84,7 +84,7 @@ func (y yard) leftovers(after time.Time, keepCaches bool) []Leftover {
 		switch {
 		case y.orphans[c.ID]:
 			l.orphan = true
-		case c.State == container.StateRunning || c.State == container.StatePaused || c.State == container.StateRestarting:
+		case isUp(c):
 			why = "its job runs"
 		case l.Created.After(after) || y.ended[c.ID].After(after):
 			why = "its job may run"

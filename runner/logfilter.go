@@ -33,17 +33,19 @@ func (ro *Roster) LogFilter(ctx context.Context, name string) (func(line string)
 	return func(line string) bool { return about(line, token.Reveal()) }, nil
 }
 
-// about says whether a line names the runner that has this token. Old runners
-// show the beginning of all of it, newer ones that of what is behind glrt-.
+// about says whether a line names the runner that has this token.
 func about(line, token string) bool {
 	m := named().FindStringSubmatch(colour().ReplaceAllString(line, ""))
-	if m == nil {
-		return false
-	}
+	return m != nil && begins(m[1], token)
+}
+
+// begins reports whether a runner calls itself so by this token. Old runners
+// show the beginning of all of it, newer ones that of what is behind glrt-.
+func begins(short, token string) bool {
 	bare := strings.TrimPrefix(strings.TrimPrefix(token, "glrt-"), "glrtr-")
 	_, routed, _ := strings.Cut(bare, "_") // glrt-t1_…
 	for _, t := range []string{token, bare, routed} {
-		if strings.HasPrefix(t, m[1]) {
+		if strings.HasPrefix(t, short) {
 			return true
 		}
 	}

@@ -50,6 +50,10 @@ type PruneOptions struct {
 	NoSizes bool
 	// Now is the present time; zero: the clock's.
 	Now time.Time
+	// Manager tells which jobs are of runners of one's own: what still runs of
+	// one whose runner is no more goes too. It is asked when the container of
+	// some job runs. Nil: whatever runs is taken for a job that does.
+	Manager func(context.Context) Manager
 }
 
 // Pruned is what jobs have left on an Engine.
@@ -71,7 +75,7 @@ func Prune(ctx context.Context, docker PruneAPI, o PruneOptions) (*Pruned, error
 	if now.IsZero() {
 		now = time.Now()
 	}
-	y, err := survey(ctx, docker)
+	y, err := survey(ctx, docker, now, o.Manager)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +117,7 @@ func Prune(ctx context.Context, docker PruneAPI, o PruneOptions) (*Pruned, error
 
 // survey looks at the Engine: a list a kind, and one call for each stopped
 // container of a job.
-func survey(ctx context.Context, docker PruneAPI) (yard, error) {
+func survey(ctx context.Context, docker PruneAPI, now time.Time, manager func(context.Context) Manager) (yard, error) {
 	y := yard{inherited: map[string]map[string]string{}, ended: map[string]time.Time{}, orphans: map[string]bool{}}
 	var err error
 	if y.containers, err = docker.ContainerList(ctx, container.ListOptions{All: true}); err != nil {
@@ -130,6 +134,7 @@ func survey(ctx context.Context, docker PruneAPI) (yard, error) {
 	if y.images, err = docker.ImageList(ctx, image.ListOptions{}); err != nil {
 		return y, fmt.Errorf("list images: %w", err)
 	}
+	running := false
 	for i := range y.containers {
 		c := &y.containers[i]
 		if !mayBeMarked(c) {
@@ -138,7 +143,8 @@ func survey(ctx context.Context, docker PruneAPI) (yard, error) {
 		if err := y.inherit(ctx, docker, c.ImageID); err != nil {
 			return y, err
 		}
-		if c.State == container.StateRunning {
+		if isUp(c) {
+			running = true
 			continue
 		}
 		full, err := docker.ContainerInspect(ctx, c.ID)
@@ -156,6 +162,9 @@ func survey(ctx context.Context, docker PruneAPI) (yard, error) {
 				y.ended[c.ID] = at
 			}
 		}
+	}
+	if running && manager != nil {
+		return y, y.findOrphans(ctx, docker, manager(ctx), now)
 	}
 	return y, nil
 }

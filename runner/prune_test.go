@@ -31,7 +31,8 @@ type attic struct {
 	brings   map[string]map[string]string // labels of an image
 	bared    []string                     // containers that were removed without their volumes
 	ended    map[string]time.Time
-	taken    map[string]error // what a removal answers
+	started  map[string]time.Time // of containers that run
+	taken    map[string]error     // what a removal answers
 	gone     []string
 	measured int // how often the sizes were asked for
 	beaten   int // so many times that question is refused
@@ -80,6 +81,9 @@ func (a *attic) NetworkList(context.Context, network.ListOptions) ([]network.Sum
 }
 
 func (a *attic) ContainerInspect(_ context.Context, id string) (container.InspectResponse, error) {
+	if at, is := a.started[id]; is {
+		return container.InspectResponse{ContainerJSONBase: &container.ContainerJSONBase{State: &container.State{Running: true, StartedAt: at.Format(time.RFC3339Nano)}}}, nil
+	}
 	at, there := a.ended[id]
 	if !there {
 		return container.InspectResponse{}, errdefs.ErrNotFound

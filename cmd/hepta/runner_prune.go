@@ -20,7 +20,7 @@ func runnerPruneCommand(t terminal) *cli.Command {
 			"They are known by the names and labels that every runner gives to what it makes, this stack's\n" +
 			"or another's; a label that an image brings does not count. Nothing else is touched, nor what a\n" +
 			"job uses that runs. What was in use less than --older-than ago stays, for a job has moments\n" +
-			"without a container.\n\n" +
+			"without a container. What runs for a job of this stack whose runner has died goes at once.\n\n" +
 			"Examples:\n" +
 			"   hepta runner prune\n" +
 			"   hepta runner prune --force --keep-caches\n" +
