@@ -50,7 +50,7 @@ func TestProblems(t *testing.T) {
 		{"pull policy", "x: {script: y, image: {name: i, pull_policy: maybe}}\n", ".gitlab-ci.yml:1:46: jobs:x:image:pull_policy config should be one of: always, never, if-not-present"},
 		{"extends", "x: {script: y, extends: .a}\n", ".gitlab-ci.yml:1:25: x: unknown keys in `extends` (.a)"},
 		{"circular extends", ".a: {extends: .b}\n.b: {extends: .a}\nx: {script: y}\n", ".gitlab-ci.yml:2:15: .b: circular dependency detected in `extends`"},
-		{"trigger", "x: {trigger: g/p}\n", ".gitlab-ci.yml:1:14: jobs:x:trigger is not supported by the embedded forge"},
+		{"trigger", "x: {trigger: g/p, script: x}\n", ".gitlab-ci.yml:1:19: jobs:x config contains unknown keys: script"},
 		{"missing include", "include: a.yml\nx: {script: y}\n", ".gitlab-ci.yml:1:10: Local file `a.yml` does not exist!"},
 		{"include without extension", "include: a\nx: {script: y}\n", ".gitlab-ci.yml:1:10: Included file `a` does not have YAML extension!"},
 		{"remote include", "include: [{remote: 'https://x/y.yml'}]\nx: {script: y}\n", ".gitlab-ci.yml:1:11: include:remote is not served here: `https://x/y.yml` (the test or the caller can give it)"},

@@ -74,9 +74,11 @@ func (e *Engine) observe(ctx context.Context, s *converge.Stack, lock string) (*
 		if len(s.Volumes) == 0 && slices.ContainsFunc(o.Containers, mountsNamedVolume) {
 			group.Go(volumes)
 		}
+		// Listening writes to the containers that looking at files reads.
+		seen := slices.Clone(o.Containers)
 		var heard sync.WaitGroup
 		heard.Go(func() { e.listen(gctx, s, o.Containers) })
-		o.Files, err = e.observeFiles(gctx, s, o.Containers, lock)
+		o.Files, err = e.observeFiles(gctx, s, seen, lock)
 		heard.Wait()
 		return err
 	})
