@@ -48,7 +48,7 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	seen := s.look(t)
 	s.consistent(t, "16 at once", seen)
-	if len(seen.Containers) != 3 || len(seen.Networks) != 1 {
+	if len(seen.Containers) != 4 || len(seen.Networks) != 2 {
 		t.Errorf("there is %v", seen.Containers)
 	}
 	s.quiet(t, "16 at once")

@@ -232,7 +232,7 @@ func (g *ground) files(t testing.TB, dir string) map[string]entry {
 		}
 		_, name, _ := strings.Cut(path.Clean(head.Name), "/")
 		if name != "" {
-			list[name] = entry{Dir: head.Typeflag == tar.TypeDir, Mode: head.Mode & 0o7777, UID: head.Uid, Content: string(content)}
+			list[name] = entry{Dir: head.Typeflag == tar.TypeDir, Mode: head.Mode & 0o7777, UID: head.Uid, Content: subnet.ReplaceAllString(string(content), "SUBNET")}
 		}
 	}
 }

@@ -229,6 +229,7 @@ func (s *site) remove(t testing.TB) {
 		_ = s.g.docker.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true})
 	}
 	_ = s.g.docker.NetworkRemove(ctx, s.name+"-web")
+	_ = s.g.docker.NetworkRemove(ctx, s.name+"-socket")
 }
 
 // generated are the files whose content is made up once.
@@ -246,6 +247,8 @@ var (
 	image = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
 	// stand is the fingerprint of where a runner's jobs stand, and so of names and ports.
 	stand = regexp.MustCompile(`"reached": "[0-9a-f]{16}"`)
+	// subnet is what the Engine gave a network, another one each time.
+	subnet = regexp.MustCompile(`(172\.\d+|192\.168)\.\d+\.0/\d+`)
 )
 
 // common is a state without what differs between two sites that are alike. A
