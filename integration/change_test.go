@@ -98,7 +98,7 @@ var changes = []change{{
 	plan: []string{
 		"call delete runner third: no longer described",
 		"write file runner/config.toml: content changed",
-		"write file runner/hepta.json: content changed (+0 −25 lines)",
+		"write file runner/hepta.json: content changed (+0 −31 lines)",
 	},
 }}
 
