@@ -25,6 +25,7 @@ import (
 
 	"github.com/heptaup/hepta"
 	"github.com/heptaup/hepta/integration/images"
+	"github.com/heptaup/hepta/runner"
 	"github.com/heptaup/hepta/runner/ci"
 )
 
@@ -172,7 +173,7 @@ func (s *site) hub(t *testing.T) (dir string) {
 		t.Fatal(err)
 	}
 	if err := images.Copy(ctx, outer.docker, s.docker, more[images.Postgres].As(ci.DatabaseImage), outer.refs[images.Small].As("hepta/small:1", ci.BaseImage),
-		outer.refs[images.DockerCLI].As("docker:26", "docker:26-cli", "docker:28"), outer.refs[images.Dind].As("docker:26-dind", "docker:28-dind"),
+		outer.refs[images.DockerCLI].As("docker:26", "docker:26-cli", runner.DefaultJobImage), outer.refs[images.Dind].As("docker:26-dind", runner.DefaultDindImage),
 		outer.refs[images.Buildah], outer.refs[images.BuildKit], outer.refs[images.Registry]); err != nil {
 		t.Fatal(err)
 	}
