@@ -131,6 +131,7 @@ var badInputRows = []badInputRow{
 	{key: "heptapod.smtp.authentication", yaml: smtpRow + "authentication: ¤}}", value: "plain"},
 	{key: "heptapod.smtp.starttls", yaml: smtpRow + "starttls: ¤}}", value: "no"},
 	{key: "heptapod.smtp.tls", yaml: smtpRow + "tls: ¤}}", value: "yes"},
+	{key: "heptapod.smtp.ca", yaml: smtpRow + "ca: ¤}}", value: "ca"},
 	{key: "heptapod.smtp.from", yaml: smtpRow + "from: ¤}}", value: "x@a.b"},
 	{key: "heptapod.smtp.reply_to", yaml: smtpRow + "reply_to: ¤}}", value: "x@a.b"},
 	{key: "heptapod.smtp.display_name", yaml: smtpRow + "display_name: ¤}}", value: "§"},

@@ -83,8 +83,10 @@ type SMTP struct {
 	Authentication string `yaml:"authentication" oneof:"plain login cram_md5"`
 	// Begin in plain text, go on encrypted. Default: yes, unless tls is set.
 	StartTLS *bool `yaml:"starttls"`
-	// Encrypted from the first byte, as on port 465.
-	TLS bool `yaml:"tls"`
+	// Encrypted from the first byte. Default: yes on port 465, unless starttls is set.
+	TLS *bool `yaml:"tls"`
+	// PEM file with the authorities of the relay's certificate, where the world does not know them. For mail they take the place of those that the forge's image trusts.
+	CAFile string `yaml:"ca" into:"CA"`
 	// Sender's address.
 	From string `yaml:"from" check:"email"`
 	// Where answers go.
@@ -94,4 +96,6 @@ type SMTP struct {
 
 	// Password is the content of password_file.
 	Password Secret `yaml:"-"`
+	// CA is the content of the file ca.
+	CA []byte `yaml:"-" json:"-"`
 }

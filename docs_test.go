@@ -34,7 +34,8 @@ func TestConfigurationIsDocumented(t *testing.T) {
 }
 
 const introduction = `Keys are strict: an unknown key, a wrong type, an empty value or one out of bounds is an error with file, line and column,
-and all of them are told at once. Every default needs no line. Anchors, aliases and ` + "`<<`" + ` work.
+and all of them are told at once. Every default needs no line. Anchors, aliases and ` + "`<<`" + ` work;
+top-level keys that begin with ` + "`x-`" + ` are not read and hold what is repeated that way.
 
 Names of files are relative to hepta.yaml, on the machine that reads it. Files with secrets are read whole, without the
 final newline; one that everybody on the machine can read is a warning. Instead of a file with a secret, ` + "`env:NAME`" + ` takes it

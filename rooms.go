@@ -71,7 +71,7 @@ func (c *Config) forge() heptapod.Config {
 	if m := h.SMTP; m != nil {
 		f.SMTP = &heptapod.SMTP{
 			Address: m.Address, Port: m.Port, User: m.User, Password: m.Password, Domain: m.Domain,
-			Authentication: m.Authentication, StartTLS: m.StartTLS, TLS: m.TLS,
+			Authentication: m.Authentication, StartTLS: m.StartTLS, TLS: m.TLS, CA: m.CA,
 			From: m.From, ReplyTo: m.ReplyTo, DisplayName: m.DisplayName,
 		}
 	}

@@ -78,8 +78,9 @@ type SMTP struct {
 	Password       Secret
 	Domain         string
 	Authentication string // plain, login, cram_md5; default login when User is set
-	StartTLS       *bool  // default true
-	TLS            bool
+	StartTLS       *bool  // default true, unless TLS
+	TLS            *bool  // from the first byte; default true on port 465, unless StartTLS is set
+	CA             []byte // PEM, of the relay's certificate; default the authorities that the image trusts
 	From           string
 	ReplyTo        string
 	DisplayName    string

@@ -15,6 +15,7 @@ const (
 	defaultNetwork = "web"
 	defaultBoot    = 20 // minutes
 	minShm         = 256 << 20
+	smtpsPort      = 465 // where RFC 8314 has TLS from the first byte
 )
 
 // dockerRanges are the private networks that Docker hands out by default.
@@ -34,8 +35,12 @@ func (cfg Config) withDefaults() Config {
 	if cfg.SMTP != nil {
 		m := *cfg.SMTP
 		m.Port = cmp.Or(m.Port, 587)
+		if m.TLS == nil {
+			implied := m.Port == smtpsPort && (m.StartTLS == nil || !*m.StartTLS)
+			m.TLS = &implied
+		}
 		if m.StartTLS == nil {
-			start := !m.TLS
+			start := !*m.TLS
 			m.StartTLS = &start
 		}
 		if m.User != "" {

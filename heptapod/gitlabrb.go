@@ -11,6 +11,7 @@ const (
 	configDir        = "/etc/gitlab"
 	rootPasswordPath = configDir + "/hepta/root_password"
 	smtpPasswordPath = configDir + "/hepta/smtp_password"
+	smtpCAPath       = configDir + "/hepta/smtp_ca.crt"
 	registryCertPath = configDir + "/ssl/hepta-registry.crt"
 	registryKeyPath  = configDir + "/ssl/hepta-registry.key"
 )
@@ -127,7 +128,12 @@ func mail(s *rubyScript, m SMTP) {
 	s.text("gitlab_rails", "smtp_domain", m.Domain)
 	s.text("gitlab_rails", "smtp_authentication", m.Authentication)
 	s.truth("gitlab_rails", "smtp_enable_starttls_auto", *m.StartTLS)
-	s.truth("gitlab_rails", "smtp_tls", m.TLS)
+	s.truth("gitlab_rails", "smtp_tls", *m.TLS)
+	if len(m.CA) > 0 {
+		// Trusted certificates of the image's are not looked at for mail:
+		// https://docs.gitlab.com/omnibus/settings/smtp
+		s.text("gitlab_rails", "smtp_ca_file", smtpCAPath)
+	}
 	s.text("gitlab_rails", "gitlab_email_from", m.From)
 	s.text("gitlab_rails", "gitlab_email_reply_to", m.ReplyTo)
 	s.text("gitlab_rails", "gitlab_email_display_name", m.DisplayName)

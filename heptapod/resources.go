@@ -22,6 +22,7 @@ const (
 
 	fileReadme       = "heptapod/config/hepta/README"
 	fileSMTPPassword = "heptapod/config/hepta/smtp_password"
+	fileSMTPCA       = "heptapod/config/hepta/smtp_ca.crt"
 	fileRegistryCert = "heptapod/config/ssl/hepta-registry.crt"
 	fileRegistryKey  = "heptapod/config/ssl/hepta-registry.key"
 )
@@ -45,7 +46,7 @@ func (f *Forge) Resources() (converge.Stack, error) {
 		Reads:      databaseMarks,
 		Marks:      databaseMarks,
 		Resolve:    []func(*converge.Stack, *converge.Observed) error{f.resolve},
-		Warn:       []func(*converge.Observed) []string{f.warnRegistryPath, f.warnVersion},
+		Warn:       []func(*converge.Observed) []string{f.warnRegistryPath, f.warnVersion, f.warnRuby},
 		Decide:     []func(*converge.Observed) ([]converge.Task, error){f.decideVersion, f.decideData, f.decideToken, f.decideTokenLife},
 	}, nil
 }
@@ -130,6 +131,7 @@ image          what the forge ran last
 root_password  the password of root at the first boot
 api_token      an API token of an administrator, replaced before it ends
 smtp_password  the password for the mail relay, read by ../gitlab.rb
+smtp_ca.crt    the authorities of the mail relay's certificate
 `
 
 // gitlabRB renders gitlab.rb for an image and the network that was seen, or has just been made:
@@ -198,6 +200,10 @@ func (f *Forge) files() ([]converge.File, error) {
 			Path: fileSMTPPassword, Mode: 0o600, Secret: true,
 			Content: []byte(m.Password.Reveal() + "\n"), Apply: reconfigure,
 		})
+	}
+	if m := f.cfg.SMTP; m != nil && len(m.CA) > 0 {
+		// Programs of the image that are not root read it.
+		files = append(files, converge.File{Path: fileSMTPCA, Mode: 0o644, Content: certificates(m.CA), Apply: reconfigure})
 	}
 	if r := f.cfg.Registry; r != nil && r.ownTLS() {
 		reload := &converge.Apply{Service: Service, Cmd: []string{"gitlab-ctl", "hup", "nginx"}, Timeout: time.Minute}

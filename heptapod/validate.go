@@ -2,6 +2,7 @@ package heptapod
 
 import (
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -89,6 +90,8 @@ func (p *problems) place(cfg Config) {
 			p.add("heptapod.env."+key, "%q is no name of a variable", "use letters, digits and _", key)
 		} else if key == "GITLAB_ROOT_PASSWORD" {
 			p.add("heptapod.env."+key, "an environment variable shows in docker inspect", "set heptapod.root_password_file instead")
+		} else if key == "GITLAB_OMNIBUS_CONFIG" {
+			p.add("heptapod.env."+key, "gitlab.rb, which is written here, has the last word over it, and docker inspect shows it", "move its lines to heptapod.gitlab_rb")
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(cfg.Labels)) {
@@ -137,11 +140,14 @@ func (p *problems) mail(m *SMTP) {
 	if !slices.Contains([]string{"", "plain", "login", "cram_md5"}, m.Authentication) {
 		p.add("heptapod.smtp.authentication", "%q is unknown", "use plain, login or cram_md5", m.Authentication)
 	}
-	if m.TLS && m.StartTLS != nil && *m.StartTLS {
+	if m.TLS != nil && *m.TLS && m.StartTLS != nil && *m.StartTLS {
 		p.add("heptapod.smtp.tls", "tls and starttls exclude each other", "port 465 wants tls, port 587 wants starttls")
 	}
 	if !m.Password.Empty() && m.User == "" {
 		p.add("heptapod.smtp.user", "there is a password and no user", "name the user, or leave the password out")
+	}
+	if len(m.CA) > 0 && !x509.NewCertPool().AppendCertsFromPEM(m.CA) {
+		p.add("heptapod.smtp.ca", "there is no certificate in PEM in it", "name a file of PEM certificates")
 	}
 	p.oneLine("heptapod.smtp.password_file", m.Password)
 	p.mailAddress("heptapod.smtp.from", m.From)

@@ -83,7 +83,12 @@ func TestValidate(t *testing.T) {
 		{"heptapod.smtp.authentication", func(c *Config) { c.SMTP = &SMTP{Address: "smtp", Authentication: "magic"} }},
 		{"heptapod.smtp.user", func(c *Config) { c.SMTP = &SMTP{Address: "smtp", Password: NewSecret("x")} }},
 		{"heptapod.smtp.from", func(c *Config) { c.SMTP = &SMTP{Address: "smtp", From: "a@b c"} }},
-		{"heptapod.smtp.tls", func(c *Config) { yes := true; c.SMTP = &SMTP{Address: "smtp", TLS: true, StartTLS: &yes} }},
+		{"heptapod.smtp.tls", func(c *Config) { yes := true; c.SMTP = &SMTP{Address: "smtp", TLS: &yes, StartTLS: &yes} }},
+		{"heptapod.smtp.ca", func(c *Config) { c.SMTP = &SMTP{Address: "smtp", CA: key} }},
+		{"", func(c *Config) { c.SMTP = &SMTP{Address: "smtp", CA: certificate} }},
+		{"heptapod.env.GITLAB_OMNIBUS_CONFIG", func(c *Config) {
+			c.Env = map[string]string{"GITLAB_OMNIBUS_CONFIG": "external_url 'https://secret.example.org'"}
+		}},
 		{"registry", func(c *Config) { c.Registry = &Registry{} }},
 		{"registry.host", func(c *Config) { c.Registry = &Registry{ExternalURL: "registry.example.org"} }},
 		{"registry.port", func(c *Config) { c.Registry = &Registry{Port: 80, Certificate: certificate, Key: key} }},

@@ -22,6 +22,10 @@ const (
 	maxDepth = 64
 )
 
+// forAnchors begins top-level keys that are not read: what they hold is there
+// to be repeated by aliases.
+const forAnchors = "x-"
+
 // Decode fills the struct that into points at. It goes on after a problem, so
 // that all of them are told; into then holds what could be understood.
 func Decode(data []byte, into any) (Positions, []Problem) {
@@ -43,7 +47,6 @@ type decoder struct {
 	depth    int
 	full     bool // a limit was reached: say so once
 	inside   []*yaml.Node
-	root     reflect.Type
 }
 
 func (d *decoder) add(n *yaml.Node, path, format string, args ...any) {
@@ -122,9 +125,6 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, short string
 	if !ok {
 		return
 	}
-	if d.root == nil {
-		d.root = v.Type()
-	}
 	if path != "" {
 		d.at[path] = place(n)
 	}
@@ -176,6 +176,9 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, path, short string) {
 		return
 	}
 	d.pairs(n, path, func(key, value *yaml.Node) {
+		if path == "" && strings.HasPrefix(key.Value, forAnchors) {
+			return
+		}
 		i := fieldByKey(v.Type(), key.Value)
 		if i < 0 {
 			d.unknown(key, v.Type(), path)

@@ -76,6 +76,8 @@ func TestDecode(t *testing.T) {
 		"alias":       {"inner: &i {level: 2}\ndeep: *i\n", sample{Inner: inner{Level: 2}, Deep: &inner{Level: 2}}},
 		"merge": {"inner: &i {level: 2, label: a}\nlist:\n- {<<: *i, label: b}\n",
 			sample{Inner: inner{Level: 2, Label: "a"}, List: []inner{{Label: "b", Level: 2}}}},
+		"keys for anchors": {"x-common: &c {level: 2, else: [1]}\nx-list: [*c]\nlist:\n- {<<: &d {level: 3}, label: b}\ndeep: {<<: *d}\nx-null:\n",
+			sample{Deep: &inner{Level: 3}, List: []inner{{Label: "b", Level: 3}}}},
 		"lines": {"text: |\n  a\n  \tb\n", sample{Text: "a\n\tb\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,6 +98,8 @@ func TestProblems(t *testing.T) {
 		"hots: x":                              `f:1:1: unknown key "hots": did you mean "host"?`,
 		"prot: 80":                             `f:1:1: unknown key "prot": did you mean "port"?`,
 		"level: 1":                             `f:1:1: unknown key "level": did you mean "inner.level"?`,
+		"inner: {size: 1}":                     `f:1:9: unknown key "size" in inner`, // another section's
+		"inner: {x-y: 1}":                      `f:1:9: unknown key "x-y" in inner`,
 		"inner: {lable: x}":                    `f:1:9: unknown key "lable" in inner: did you mean "label"?`,
 		"-: x":                                 `f:1:1: unknown key "-"`,
 		"Skip: x":                              `f:1:1: unknown key "Skip"`,

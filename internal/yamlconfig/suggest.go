@@ -16,7 +16,7 @@ func (d *decoder) unknown(key *yaml.Node, t reflect.Type, path string) {
 	text := "unknown key " + quoted(key.Value) + where
 	if near := spelling.Nearest(key.Value, keysOf(t)); near != "" {
 		text += ": did you mean " + quoted(near) + "?"
-	} else if home := homeOf(key.Value, d.root, ""); home != "" && home != join(path, key.Value) {
+	} else if home := homeOf(key.Value, t, path); home != "" {
 		text += ": did you mean " + quoted(home) + "?"
 	}
 	d.problems = append(d.problems, Problem{Position: place(key), Text: text, inside: join(path, key.Value)})
@@ -41,7 +41,8 @@ func keysOf(t reflect.Type) []string {
 	return keys
 }
 
-// homeOf is the path of the first key of that name anywhere in the configuration.
+// homeOf is the path of the first key of that name in what path holds; one of
+// another section means another thing.
 func homeOf(key string, t reflect.Type, path string) string {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
