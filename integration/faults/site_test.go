@@ -232,10 +232,14 @@ func (s *site) remove(t testing.TB) {
 	_ = s.g.docker.NetworkRemove(ctx, s.name+"-socket")
 }
 
+// identityFile says whose a data directory is; its id is the proof that the
+// stack's containers carry.
+const identityFile = "identity.json"
+
 // generated are the files whose content is made up once.
 var generated = []string{
 	"heptapod/config/hepta/root_password", "heptapod/config/hepta/api_token", "heptapod/config/gitlab-secrets.json",
-	"heptapod/data/forge.json", "runner/config.toml",
+	"heptapod/data/forge.json", "runner/config.toml", identityFile,
 }
 
 // isGenerated says whether a file holds what was made up.
@@ -249,6 +253,7 @@ var (
 	stand = regexp.MustCompile(`"reached": "[0-9a-f]{16}"`)
 	// subnet is what the Engine gave a network, another one each time.
 	subnet = regexp.MustCompile(`(172\.\d+|192\.168)\.\d+\.0/\d+`)
+	proof  = regexp.MustCompile(`"id": "(\w+)"`)
 )
 
 // common is a state without what differs between two sites that are alike. A
@@ -258,8 +263,13 @@ func (s *site) common(seen state) state {
 	for i := range ports {
 		ports[i] = regexp.MustCompile(`\b` + strconv.Itoa(s.port+i) + `\b`)
 	}
+	var names []string // and what stands for each
+	if id := proof.FindStringSubmatch(seen.Files[identityFile].Content); id != nil {
+		names = append(names, id[1], "PROOF")
+	}
+	known := strings.NewReplacer(append(names, s.name, "SITE")...)
 	plain := func(text string) string {
-		text = strings.ReplaceAll(text, s.name, "SITE")
+		text = known.Replace(text)
 		text = image.ReplaceAllString(text, "IMAGE")
 		text = stand.ReplaceAllString(text, `"reached": "STAND"`)
 		for i, p := range ports {
