@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -109,7 +108,7 @@ func points(calls []string) []int {
 	}
 	var list []int
 	for i, k := range calls {
-		if slices.Index(calls, k) == i || os.Getenv("HEPTA_FULL") == "1" {
+		if slices.Index(calls, k) == i || full() {
 			list = append(list, i+1)
 		}
 	}
@@ -208,7 +207,7 @@ func TestEngineStruck(t *testing.T) {
 
 // chosen are few of the points for a blow that takes long.
 func chosen(b blow, all []int) []int {
-	if !b.survived || os.Getenv("HEPTA_FULL") == "1" {
+	if !b.survived || full() {
 		return all
 	}
 	return []int{all[0], all[len(all)/2]}
