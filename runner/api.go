@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // What a forge's answer may mean. Errors of an API wrap them.
@@ -21,6 +22,8 @@ var (
 type Made struct {
 	ID    int64
 	Token Secret // the runner's authentication token, told this once
+	// ExpiresAt is when the forge will refuse the token; zero: never.
+	ExpiresAt time.Time
 }
 
 // Status is how the forge sees a runner.
@@ -51,7 +54,7 @@ type API interface {
 	// DeleteByToken removes a runner with its own token.
 	DeleteByToken(ctx context.Context, token Secret) error
 	// ResetToken gives a runner a new token; the old one is refused from then on.
-	ResetToken(ctx context.Context, id int64) (Secret, error)
+	ResetToken(ctx context.Context, id int64) (Made, error)
 	// Verify says whose token it is; id 0 on forges that only say that it is
 	// good. ErrRefused when it is not.
 	Verify(ctx context.Context, token Secret) (id int64, err error)

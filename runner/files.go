@@ -8,16 +8,16 @@ import (
 
 // token is the one that config.toml has to have for x, or empty while no task
 // has brought it.
-func (r *Runners) token(x Runner, old held, was record) Secret {
+func (r *Runners) token(x Runner, old held, was record) authToken {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch s := r.settled[x.Name]; {
 	case x.given() && (old.token.Empty() || was.Given != fingerprint(x.Token)):
-		return x.Token
+		return authToken{Secret: x.Token}
 	case !s.token.Empty() && old.token == s.oldToken:
 		return s.token
 	}
-	return old.token
+	return authToken{Secret: old.token}
 }
 
 // memory is what is known of the runners: what was observed, else what a task
@@ -51,7 +51,7 @@ func (r *Runners) mergeConfig(o *converge.Observed, current []byte) ([]byte, err
 			continue
 		}
 		s := r.cfg.section(x, placeOf(o))
-		s.Set["token"] = token.Reveal()
+		token.setIn(&s)
 		s.Unset = was.unset(s)
 		want.Runners = append(want.Runners, s)
 	}

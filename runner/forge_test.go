@@ -30,6 +30,7 @@ type forge struct {
 	pageSize          int
 	breakAfter        string // this call is carried out, its answer is lost
 	online            bool   // runners that are made are online at once
+	expires           any    // when new tokens expire
 }
 
 func newForge(t *testing.T) *forge {
@@ -101,7 +102,7 @@ func (f *forge) add(in map[string]any, prefix string) (int, any) {
 	in["id"], in["online"], in["contacted_at"] = f.last, f.online, nil
 	delete(in, "token")
 	f.tokens[f.last] = fmt.Sprintf("%scanary-%d", prefix, f.last)
-	return http.StatusCreated, map[string]any{"id": f.last, "token": f.tokens[f.last], "token_expires_at": nil}
+	return http.StatusCreated, map[string]any{"id": f.last, "token": f.tokens[f.last], "token_expires_at": f.expires}
 }
 
 func (f *forge) create(_ *http.Request, in map[string]any) (int, any) {
@@ -144,7 +145,7 @@ func (f *forge) verify(_ *http.Request, in map[string]any) (int, any) {
 	case f.plainVerify:
 		return http.StatusOK, "200"
 	}
-	return http.StatusOK, map[string]any{"id": id, "token": in["token"], "token_expires_at": nil}
+	return http.StatusOK, map[string]any{"id": id, "token": in["token"], "token_expires_at": f.expires}
 }
 
 func (f *forge) deleteByToken(_ *http.Request, in map[string]any) (int, any) {
@@ -206,7 +207,7 @@ func (f *forge) reset(r *http.Request, _ map[string]any) (int, any) {
 		return message(http.StatusNotFound, "Runner Not Found")
 	}
 	f.tokens[id] += "-anew"
-	return http.StatusCreated, map[string]any{"token": f.tokens[id], "token_expires_at": nil}
+	return http.StatusCreated, map[string]any{"token": f.tokens[id], "token_expires_at": f.expires}
 }
 
 // took returns the changing calls since it was last asked.

@@ -31,12 +31,21 @@ type restAPI struct{ client *gitlab.Client }
 type answer struct {
 	ID              int64      `json:"id"`
 	Token           string     `json:"token"`
+	TokenExpiresAt  *time.Time `json:"token_expires_at"`
 	Description     string     `json:"description"`
 	MaintenanceNote string     `json:"maintenance_note"`
 	Online          bool       `json:"online"`
 	Status          string     `json:"status"`
 	Paused          bool       `json:"paused"`
 	ContactedAt     *time.Time `json:"contacted_at"`
+}
+
+func (a answer) made() Made {
+	m := Made{ID: a.ID, Token: secret.New(a.Token)}
+	if a.TokenExpiresAt != nil {
+		m.ExpiresAt = *a.TokenExpiresAt
+	}
+	return m
 }
 
 func (a answer) status() Status {
@@ -180,7 +189,7 @@ func (r restAPI) make(ctx context.Context, path string, m map[string]any, secret
 	if a.ID == 0 || a.Token == "" {
 		return Made{}, fmt.Errorf("POST %s: the answer holds no id or no token", path)
 	}
-	return Made{ID: a.ID, Token: secret.New(a.Token)}, nil
+	return a.made(), nil
 }
 
 func (r restAPI) UpdateRunner(ctx context.Context, id int64, a Attributes) error {
@@ -207,15 +216,16 @@ func (r restAPI) DeleteByToken(ctx context.Context, token Secret) error {
 	return err
 }
 
-func (r restAPI) ResetToken(ctx context.Context, id int64) (Secret, error) {
+func (r restAPI) ResetToken(ctx context.Context, id int64) (Made, error) {
 	var a answer
 	if _, err := r.call(ctx, http.MethodPost, fmt.Sprintf("runners/%d/reset_authentication_token", id), nil, &a); err != nil {
-		return Secret{}, err
+		return Made{}, err
 	}
 	if a.Token == "" {
-		return Secret{}, fmt.Errorf("reset token of runner %d: the answer holds none", id)
+		return Made{}, fmt.Errorf("reset token of runner %d: the answer holds none", id)
 	}
-	return secret.New(a.Token), nil
+	a.ID = id
+	return a.made(), nil
 }
 
 // Verify reads the answer as text first: forges before 15 say just "200".

@@ -37,7 +37,7 @@ func ConfigTOML(cfg Config, gateway string) ([]byte, error) {
 			return nil, fmt.Errorf("render config.toml: runner %s has no token", r.Name)
 		}
 		s := cfg.section(r, place{gateway: gateway})
-		s.Set["token"] = r.Token.Reveal()
+		authToken{Secret: r.Token}.setIn(&s)
 		want.Runners = append(want.Runners, s)
 	}
 	return MergeConfig(nil, want)

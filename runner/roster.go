@@ -184,8 +184,8 @@ func (ro *Roster) find(b books, name string) (State, error) {
 	return State{}, f
 }
 
-// ours is a runner of the configuration's forge with its number in it, and
-// that forge's API.
+// ours is a runner of the configuration's forge with the number there of the
+// runner whose token its section holds, and that forge's API.
 func (ro *Roster) ours(ctx context.Context, b books, op, name string) (API, State, error) {
 	s, err := ro.find(b, name)
 	if err != nil {
@@ -194,8 +194,6 @@ func (ro *Roster) ours(ctx context.Context, b books, op, name string) (API, Stat
 	switch {
 	case s.Forge != ro.r.cfg.Forge.URL:
 		return nil, s, &fault.Error{Op: op, What: name, Why: "it takes its jobs from " + s.Forge, Remedy: "Do it there: this stack holds no API token of that forge."}
-	case s.ID == 0:
-		return nil, s, &fault.Error{Op: op, What: name, Why: "its number in the forge is not known", Remedy: "Bring it up first: hepta up. A runner whose token was made elsewhere is changed in the forge."}
 	case !ro.r.connected():
 		return nil, s, &fault.Error{Op: op, What: name, Why: "there is no API token", Remedy: "Give an API token with scope api (forge.token)."}
 	}
@@ -205,6 +203,23 @@ func (ro *Roster) ours(ctx context.Context, b books, op, name string) (API, Stat
 		return nil, s, fmt.Errorf("reach the forge for runner %s: %w", name, err)
 	case !ro.r.connected():
 		return nil, s, &fault.Error{Op: op, What: name, Why: "the forge does not know the token as an API token", Remedy: "Give an API token with scope api (forge.token)."}
+	}
+	if token := b.have[name].token; !token.Empty() {
+		id, err := api.Verify(ctx, token)
+		switch {
+		case errors.Is(err, ErrRefused), errors.Is(err, ErrNotFound):
+			f := &fault.Error{Op: op, What: name, Err: err, Why: "the forge refuses the token in its section of " + FileConfig, Remedy: "Repair it: hepta runner verify --fix"}
+			if i := slices.IndexFunc(ro.r.cfg.Runners, func(x Runner) bool { return x.Name == name && x.given() }); i >= 0 {
+				f.Remedy = remedyGiven(ro.r.cfg.Runners[i])
+			}
+			return nil, s, f
+		case err != nil:
+			return nil, s, ro.r.explain(op, name, err)
+		}
+		s.ID = cmp.Or(id, s.ID) // an old forge does not say whose token it is
+	}
+	if s.ID == 0 {
+		return nil, s, &fault.Error{Op: op, What: name, Why: "its number in the forge is not known", Remedy: "Bring it up first: hepta up. A runner whose token was made elsewhere is changed in the forge."}
 	}
 	return api, s, nil
 }

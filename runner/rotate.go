@@ -29,25 +29,26 @@ func (ro *Roster) Rotate(ctx context.Context, name string) error {
 	if s.State == NotMade {
 		return &fault.Error{Op: "rotate token of runner", What: name, Why: "it is not in " + FileConfig, Remedy: "Bring it up first: hepta up"}
 	}
-	token, err := api.ResetToken(ctx, s.ID)
+	made, err := api.ResetToken(ctx, s.ID)
 	if err != nil {
 		return ro.r.explain("rotate token of runner", name, err)
 	}
-	if err := ro.retoken(context.WithoutCancel(ctx), name, token); err != nil {
+	if err := ro.retoken(context.WithoutCancel(ctx), name, tokenOf(made)); err != nil {
 		return &fault.Error{Op: "rotate token of runner", What: name, Err: err, Remedy: "The old token is refused by now. Give it another one: hepta runner verify --fix"}
 	}
 	return nil
 }
 
 // retoken writes a runner's new token into its section and changes nothing
-// else, apart from what the runner noted about the old one.
-func (ro *Roster) retoken(ctx context.Context, name string, token Secret) error {
+// else, apart from what belongs to the old one.
+func (ro *Roster) retoken(ctx context.Context, name string, token authToken) error {
 	current, err := readFile(ctx, ro.host, FileConfig)
 	if err != nil {
 		return err
 	}
-	content, err := MergeConfig(current, Desired{Runners: []Section{{Name: name, Set: map[string]any{"token": token.Reveal()},
-		Unset: [][]string{{"token_obtained_at"}, {"token_expires_at"}}}}})
+	s := Section{Name: name, Set: map[string]any{}}
+	token.setIn(&s)
+	content, err := MergeConfig(current, Desired{Runners: []Section{s}})
 	if err != nil {
 		return brokenConfig(err)
 	}
@@ -81,16 +82,18 @@ func (ro *Roster) Remove(ctx context.Context, name string) error {
 	return ro.forgetEntries(ctx, b, func(i int) bool { return b.list[i].name == name }, name)
 }
 
-// unregister removes a runner from its forge, with the API token where that
-// holds and the number is known, else with each of its own tokens.
+// unregister removes a runner from its forge: the one that was made for it,
+// with the API token, and those whose tokens its sections hold, with these. The
+// number that a section holds beside a token is not looked at.
 func (ro *Roster) unregister(ctx context.Context, b books, s State) error {
-	if s.ID != 0 && s.Forge == ro.r.cfg.Forge.URL && ro.r.connected() {
+	made := b.known[s.Name].ID
+	if made != 0 && s.Forge == ro.r.cfg.Forge.URL && ro.r.connected() {
 		api, err := ro.r.connect(ctx, ro.host)
 		if err != nil {
 			return fmt.Errorf("reach the forge: %w", err)
 		}
 		if ro.r.connected() {
-			if err := gone(api.DeleteRunner(ctx, s.ID)); err != nil {
+			if err := gone(api.DeleteRunner(ctx, made)); err != nil {
 				return err
 			}
 		}

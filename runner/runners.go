@@ -95,7 +95,7 @@ type Runners struct {
 // only as long as the files hold what they held then.
 type settled struct {
 	id    int64
-	token Secret // empty when the one in config.toml is good
+	token authToken // empty when the one in config.toml is good
 
 	oldID    int64
 	oldToken Secret

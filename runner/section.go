@@ -109,6 +109,7 @@ func (s Section) merge(blocks []*block) ([]byte, error) {
 		return nil, err
 	}
 	before := inline(have)
+	s = s.replacing(have)
 	s.apply(have)
 	want := inline(have)
 	if before == want {

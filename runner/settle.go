@@ -85,7 +85,7 @@ func (r *Runners) settle(ctx context.Context, host Host, name string) error {
 		if err != nil {
 			return r.explain("create runner", name, err)
 		}
-		s = settled{id: made.ID, token: made.Token}
+		s = settled{id: made.ID, token: tokenOf(made)}
 	case was.Applied == nil && !r.connected(): // a runner of before, and no right to change it
 	case was.Applied == nil || s.id != was.ID || len(want.changes(*was.Applied)) > 0:
 		told, err := r.keepPaused(ctx, api, s.id, want, was)
@@ -156,11 +156,11 @@ func (r *Runners) find(ctx context.Context, api API, x Runner, have held, was re
 			return settled{}, err
 		}
 	}
-	token, err := api.ResetToken(ctx, id)
+	made, err := api.ResetToken(ctx, id)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrUnsupported) { // gone meanwhile, or a forge without that call
 		return settled{}, gone(api.DeleteRunner(ctx, id))
 	}
-	return settled{id: id, token: token}, err
+	return settled{id: id, token: tokenOf(made)}, err
 }
 
 // namesake finds a runner that carries our note, and so was made for this

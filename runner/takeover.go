@@ -36,8 +36,8 @@ func changed(now, future []byte) map[string]bool {
 	return out
 }
 
-// sectionsByName are the runners of a config.toml without their tokens, the
-// first of each name.
+// sectionsByName are the runners of a config.toml without their tokens and what
+// belongs to those, the first of each name.
 func sectionsByName(content []byte) map[string]map[string]any {
 	var config struct{ Runners []map[string]any }
 	if toml.Unmarshal(content, &config) != nil {
@@ -48,6 +48,9 @@ func sectionsByName(content []byte) map[string]map[string]any {
 		name, _ := s["name"].(string)
 		if _, twice := out[name]; !twice {
 			delete(s, "token")
+			for _, k := range keysOfToken {
+				delete(s, k)
+			}
 			out[name] = s
 		}
 	}
