@@ -77,7 +77,7 @@ func MergeConfig(current []byte, want Desired) ([]byte, error) {
 			continue
 		}
 		done[s.Name] = true
-		s, err := s.normalized()
+		s, err := s.completed(nil).normalized()
 		if err != nil {
 			return nil, fmt.Errorf("merge config.toml: runner %s: %w", s.Name, err)
 		}

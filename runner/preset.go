@@ -20,6 +20,12 @@ const (
 	jobTrust = "SSL_CERT_DIR=/etc/ssl/certs:" + configDir + "/certs"
 )
 
+// requestConcurrency is how many requests for jobs of one runner are under way
+// at once. With one, a forge that holds a request until there is a job keeps the
+// runner from asking for the next, and runners since 18 warn of that each time
+// they read their configuration.
+const requestConcurrency int64 = 2
+
 // ConfigTOML is a config.toml with the runners of cfg, each of which brings its
 // Token. It is for a runner that nothing else keeps up to date. gateway is the
 // address under which jobs reach the Docker host, for cfg.HostNames.
@@ -144,7 +150,7 @@ func (cfg Config) section(r Runner, at place) Section {
 	if cfg.CAFile != "" && r.URL == cfg.Forge.URL {
 		set["tls-ca-file"] = cfg.caInside()
 	}
-	return Section{Name: r.Name, Set: set}
+	return Section{Name: r.Name, Set: set, Default: map[string]any{"request_concurrency": requestConcurrency}}
 }
 
 // daemonCA is where a job's own Docker daemon looks for the authority of a

@@ -250,3 +250,35 @@ func TestConfigTOML(t *testing.T) {
 		}
 	}
 }
+
+// Runners since 18 warn at each reload where one request at a time is all that
+// a runner may have under way. A value of the user's, in hepta.yaml or in the
+// file, counts before ours.
+func TestRequestConcurrency(t *testing.T) {
+	cfg := Config{Forge: Forge{URL: "https://hg.example.org"}, Runners: []Runner{{Name: "a", Token: NewSecret("glrt-given")}}}
+	has := func(m *machine, want string) {
+		t.Helper()
+		if text := m.files[FileConfig]; strings.Count(text, "request_concurrency") != 1 || !strings.Contains(text, "  limit = 1\n  request_concurrency = "+want+"\n") {
+			t.Errorf("not %s:\n%s", want, text)
+		}
+	}
+	m := newMachine(t)
+	up := func(settings map[string]any) {
+		t.Helper()
+		cfg.Runners[0].Settings = settings
+		r, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.must(r)
+	}
+	up(nil)
+	has(m, "2")
+	up(map[string]any{"Request_Concurrency": 5})
+	has(m, "5")
+	up(nil)
+	has(m, "2")
+	m.files[FileConfig] = strings.Replace(m.files[FileConfig], "request_concurrency = 2", "request_concurrency = 3", 1)
+	up(nil)
+	has(m, "3")
+}

@@ -31,7 +31,7 @@ type State struct {
 	Name     string   `json:"name"`
 	Declared bool     `json:"declared"` // the configuration describes it
 	Mode     Mode     `json:"mode,omitempty"`
-	Tags     []string `json:"tags,omitempty"`
+	Tags     []string `json:"tags,omitempty"` // as described; none where its token was made elsewhere
 	ID       int64    `json:"id,omitempty"` // in the forge
 	Forge    string   `json:"forge,omitempty"`
 	State    Standing `json:"state"`
@@ -101,7 +101,10 @@ func (ro *Roster) state(b books, name string) State {
 	s := State{Name: name, ID: cmp.Or(was.ID, have.id), Forge: cmp.Or(was.Forge, have.url, ro.r.cfg.Forge.URL), State: NotAsked}
 	for _, x := range ro.r.cfg.Runners {
 		if x.Name == name {
-			s.Declared, s.Mode, s.Tags, s.Forge = true, x.Mode, x.Tags, x.URL
+			s.Declared, s.Mode, s.Forge = true, x.Mode, x.URL
+			if !x.given() { // else the forge decides them
+				s.Tags = x.Tags
+			}
 		}
 	}
 	if have.token.Empty() {

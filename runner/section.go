@@ -18,6 +18,9 @@ type Section struct {
 	// Set are the keys with their values; tables are nested maps. Keys that
 	// are not named keep the value that they have.
 	Set map[string]any
+	// Default are keys of the section itself with the values that they get
+	// where the section has none.
+	Default map[string]any
 	// Unset are keys that must not be there. A key that holds an empty value
 	// counts as not there.
 	Unset [][]string
@@ -52,7 +55,7 @@ func leaves(table map[string]any, prefix []string) []leaf {
 
 // rank orders the keys that everybody looks for before the others.
 func rank(prefix []string, k string) int {
-	order := []string{"name", "url", "id", "token", "token_obtained_at", "token_expires_at", "tls-ca-file", "executor", "limit", "environment"}
+	order := []string{"name", "url", "id", "token", "token_obtained_at", "token_expires_at", "tls-ca-file", "executor", "limit", "request_concurrency", "environment"}
 	if len(prefix) > 0 {
 		order = []string{"tls_verify", "image", "privileged", "helper_image", "volumes", "extra_hosts"}
 	}
@@ -70,6 +73,24 @@ func (s Section) apply(table map[string]any) {
 	for _, l := range leaves(s.Set, nil) {
 		set(table, l.path, l.value)
 	}
+}
+
+// completed is s with each default among its keys, or the value that a section
+// has in its place.
+func (s Section) completed(have map[string]any) Section {
+	set := maps.Clone(s.Default)
+	for k := range set {
+		isUnset := slices.ContainsFunc(s.Unset, func(path []string) bool { return slices.Equal(path, []string{k}) })
+		if v := have[k]; v != nil && !zero(v) && !isUnset {
+			set[k] = v
+		}
+	}
+	if set == nil {
+		return s
+	}
+	maps.Copy(set, s.Set)
+	s.Set, s.Default = set, nil
+	return s
 }
 
 func set(table map[string]any, path []string, value any) {
@@ -109,7 +130,7 @@ func (s Section) merge(blocks []*block) ([]byte, error) {
 		return nil, err
 	}
 	before := inline(have)
-	s = s.replacing(have)
+	s = s.replacing(have).completed(have)
 	s.apply(have)
 	want := inline(have)
 	if before == want {

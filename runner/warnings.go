@@ -15,12 +15,39 @@ func (cfg Config) Warnings() []string {
 	var out []string
 	for _, r := range cfg.Runners {
 		out = append(out, r.ignoredKeys()...)
+		out = append(out, r.warnGiven()...)
 		out = append(out, cfg.warnPower(r)...)
 		if r.plainDind() {
 			out = append(out, fmt.Sprintf("runner %s: with tls: false whoever reaches the network of a job can do everything with its Docker daemon, which is privileged", r.Name))
 		}
 	}
 	return out
+}
+
+// warnGiven tells of attributes that are given beside a token that was made
+// elsewhere: the forge settled them when that runner was made there.
+func (r Runner) warnGiven() []string {
+	if !r.given() {
+		return nil
+	}
+	var idle []string
+	for _, a := range []struct {
+		key   string
+		isSet bool
+	}{
+		{"tags", len(r.Tags) > 0}, {"run_untagged", r.RunUntagged != nil}, {"locked", r.Locked}, {"paused", r.Paused},
+		{"access_level", r.AccessLevel != "not_protected"}, {"maximum_timeout", r.MaximumTimeout != 0},
+		{"group", r.Group != 0}, {"project", r.Project != 0},
+	} {
+		if a.isSet {
+			idle = append(idle, a.key)
+		}
+	}
+	if len(idle) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("runners[%s]: no effect on a runner whose token was made elsewhere (forge.token_file): %s; set that in %s, at the runner itself, and leave it out here",
+		r.Name, strings.Join(idle, ", "), r.URL)}
 }
 
 // warnPower says who may get at the Docker host through the jobs of a runner,

@@ -116,3 +116,31 @@ func TestNoModeAnyMore(t *testing.T) {
 		t.Errorf("afterwards it says\n%s", said)
 	}
 }
+
+// Attributes beside a token that was made elsewhere have no effect: the plan
+// says so, and no list shows them as if they had.
+func TestAttributesBesideAGivenTokenAreTold(t *testing.T) {
+	no := false
+	given := Runner{Name: "vm-2", Tags: []string{"docker"}, RunUntagged: &no, Locked: true, Paused: true, AccessLevel: "ref_protected",
+		MaximumTimeout: 3600, Group: 42, Token: NewSecret("glrt-canary")}
+	cfg := Config{Forge: Forge{URL: "https://gitlab.example.com"}, Runners: []Runner{given,
+		{Name: "bare", Token: NewSecret("glrt-canary-2")}, {Name: "ours", Tags: []string{"x"}}, {Name: "project", Project: 7, Token: NewSecret("glrt-canary-3")}}}
+	want := []string{
+		"runners[vm-2]: no effect on a runner whose token was made elsewhere (forge.token_file): tags, run_untagged, locked, paused, access_level, maximum_timeout, group; set that in https://gitlab.example.com, at the runner itself, and leave it out here",
+		"runners[project]: no effect on a runner whose token was made elsewhere (forge.token_file): project; set that in https://gitlab.example.com, at the runner itself, and leave it out here",
+	}
+	if diff := cmp.Diff(want, cfg.Warnings()); diff != "" {
+		t.Error(diff)
+	}
+	cfg.Forge.Token = NewSecret("glpat-canary")
+	r, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{"vm-2", "ours"} {
+		state := r.Roster(newMachine(t)).state(books{}, s)
+		if s == "vm-2" && len(state.Tags) > 0 || s == "ours" && len(state.Tags) != 1 {
+			t.Errorf("%s: tags %v", s, state.Tags)
+		}
+	}
+}
