@@ -29,8 +29,8 @@ type RunnerContainer struct {
 
 // Runner is one runner.
 type Runner struct {
-	// Shown in the forge. Required, and each runner has its own.
-	Name string `yaml:"name" check:"name"`
+	// Shown in the forge, spaces and capitals included. Required, and each runner has its own.
+	Name string `yaml:"name" check:"runner" max:"255"`
 	// How jobs build images. dind: in a Docker daemon of their own; socket: with the host's Docker, which jobs can then do everything with; rootless: without daemon and privileges; plain: not at all. Default: plain.
 	Mode string `yaml:"mode" oneof:"dind socket rootless plain"`
 	// Jobs with these tags come here.

@@ -431,3 +431,24 @@ func TestExposedConfigurationIsTold(t *testing.T) {
 		}
 	}
 }
+
+// A variable may be as large as Linux takes it: a DOCKER_AUTH_CONFIG with the
+// accounts of several clouds has some thousand bytes.
+func TestVariablesOfRealSize(t *testing.T) {
+	yaml := func(size int) string {
+		value := strings.Repeat("é", size/2)
+		return "forge: hg.example.org\nheptapod:\n  env:\n    LDAP: '" + value + "'\nrunners:\n  - name: auth\n    environment: ['DOCKER_AUTH_CONFIG=" + value + "']\n"
+	}
+	if _, err := Parse("hepta.yaml", []byte(yaml(100_000))); err != nil {
+		t.Error(err)
+	}
+	_, err := Parse("hepta.yaml", []byte(yaml(140_000)))
+	if err == nil || !strings.Contains(err.Error(), "heptapod.env.LDAP: has 140000 bytes, more than 131071") ||
+		!strings.Contains(err.Error(), "runners[0].environment[0]: has 140019 bytes, more than 131071") {
+		t.Errorf("got %.300v", err)
+	}
+	_, err = Parse("hepta.yaml", []byte("forge: hg.example.org\nheptapod: {labels: {a: '"+strings.Repeat("é", 1000)+"'}}\n"))
+	if err != nil {
+		t.Errorf("a text of 1000 characters: %v", err)
+	}
+}

@@ -184,10 +184,11 @@ func (c *Config) roomProblems() []yamlconfig.Problem {
 
 // byNumber is the place in the file of what a room says by a runner's name.
 func (c *Config) byNumber(path string) string {
+	found, longest := path, -1 // a name may begin like another one
 	for i, x := range c.Runners {
-		if rest, ok := strings.CutPrefix(path, "runners["+x.Name+"]"); ok {
-			return fmt.Sprintf("runners[%d]%s", i, rest)
+		if rest, ok := strings.CutPrefix(path, "runners["+x.Name+"]"); ok && len(x.Name) > longest {
+			found, longest = fmt.Sprintf("runners[%d]%s", i, rest), len(x.Name)
 		}
 	}
-	return path
+	return found
 }

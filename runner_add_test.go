@@ -57,7 +57,7 @@ func TestAddRunnerRefuses(t *testing.T) {
 		"flow, empty": {"forge: hg.example.org\nrunners: []\n", "not written one entry a line", RunnerDraft{Name: "new"}},
 		"anchor":      {"forge: hg.example.org\nrunners: &r\n  - {name: x}\n", "", RunnerDraft{Name: "new"}},
 		"bad mode":    {"forge: hg.example.org\n", "mode", RunnerDraft{Name: "new", Mode: "shell"}},
-		"bad name":    {"forge: hg.example.org\n", "name", RunnerDraft{Name: "a b"}},
+		"bad name":    {"forge: hg.example.org\n", "name", RunnerDraft{Name: "-f"}},
 		"no name":     {"forge: hg.example.org\n", "name", RunnerDraft{}},
 		"bad file":    {"forge: [\n", "", RunnerDraft{Name: "new"}},
 	} {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/heptaup/hepta/internal/bom"
 )
 
 // document is a TOML file cut at its table headers. Putting the blocks'
@@ -30,9 +32,10 @@ type expr struct {
 	value      int // where the value starts
 }
 
-// parse cuts data. An error names line and column and never shows content,
+// parse cuts data; a byte order mark is no part of it. An error names line and column and never shows content,
 // which may be a token.
 func parse(data []byte) (document, error) {
+	data = bom.Trim(data)
 	var whole map[string]any
 	if err := toml.Unmarshal(data, &whole); err != nil {
 		var at *toml.DecodeError

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/heptaup/hepta/internal/bom"
 )
 
 // Desired is what a config.toml has to say, as far as it is ours.
@@ -210,7 +212,7 @@ func (d document) top(name string, value any) {
 // that are not an array of tables at all are an error.
 func (d document) outOfLine(data []byte) (document, error) {
 	var whole map[string]any
-	if err := toml.Unmarshal(data, &whole); err != nil {
+	if err := toml.Unmarshal(bom.Trim(data), &whole); err != nil {
 		return nil, fmt.Errorf("not valid TOML")
 	}
 	v, there := whole["runners"]

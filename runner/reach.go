@@ -15,6 +15,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/heptaup/hepta/internal/bom"
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/internal/pattern"
@@ -127,7 +128,7 @@ func (r *Runners) survey(ctx context.Context, host Host, of func(Runner) bool) (
 // grounds are those of a config.toml, the first of each name.
 func grounds(content []byte) ([]ground, error) {
 	var config struct{ Runners []ground }
-	if toml.Unmarshal(content, &config) != nil {
+	if toml.Unmarshal(bom.Trim(content), &config) != nil {
 		return nil, brokenConfig(errors.New("not valid TOML"))
 	}
 	var list []ground

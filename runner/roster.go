@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/shell"
 )
 
 // Standing is how a runner stands, in one word.
@@ -32,7 +33,7 @@ type State struct {
 	Declared bool     `json:"declared"` // the configuration describes it
 	Mode     Mode     `json:"mode,omitempty"`
 	Tags     []string `json:"tags,omitempty"` // as described; none where its token was made elsewhere
-	ID       int64    `json:"id,omitempty"` // in the forge
+	ID       int64    `json:"id,omitempty"`   // in the forge
 	Forge    string   `json:"forge,omitempty"`
 	State    Standing `json:"state"`
 	// Problem says what is wrong, and Remedy what to do; empty when all is well.
@@ -139,12 +140,12 @@ func (ro *Roster) List(ctx context.Context) ([]State, error) {
 		case s.State == NotMade:
 			s.Problem, s.Remedy = "not in "+FileConfig, "Bring it up: hepta up"
 			if !s.Declared {
-				s.Remedy = "Remove what is left of it: hepta runner remove " + name
+				s.Remedy = "Remove what is left of it: hepta runner remove " + shell.Word(name)
 			}
 		case s.State == Offline || s.State == Unheard:
-			s.Problem, s.Remedy = "the forge does not hear of it", "See why: hepta runner logs "+name
+			s.Problem, s.Remedy = "the forge does not hear of it", "See why: hepta runner logs "+shell.Word(name)
 		case !s.Declared:
-			s.Problem, s.Remedy = "not described in the configuration", "Describe it, or remove it: hepta runner remove "+name
+			s.Problem, s.Remedy = "not described in the configuration", "Describe it, or remove it: hepta runner remove "+shell.Word(name)
 		}
 		out = append(out, s)
 	}
@@ -158,7 +159,7 @@ func (ro *Roster) ask(ctx context.Context, api API, s *State) {
 	case errors.Is(err, ErrNotFound):
 		s.State, s.Problem, s.Remedy = Gone, "the forge does not know it any more", "Make it anew: hepta runner verify --fix"
 		if !s.Declared {
-			s.Remedy = "Remove what is left of it: hepta runner remove " + s.Name
+			s.Remedy = "Remove what is left of it: hepta runner remove " + shell.Word(s.Name)
 		}
 	case err != nil:
 		s.Problem, s.Remedy = err.Error(), fault.Remedy(ro.r.explain("ask for runner", s.Name, err))

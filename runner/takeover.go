@@ -9,6 +9,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/heptaup/hepta/internal/bom"
 	"github.com/heptaup/hepta/internal/converge"
 )
 
@@ -40,7 +41,7 @@ func changed(now, future []byte) map[string]bool {
 // belongs to those, the first of each name.
 func sectionsByName(content []byte) map[string]map[string]any {
 	var config struct{ Runners []map[string]any }
-	if toml.Unmarshal(content, &config) != nil {
+	if toml.Unmarshal(bom.Trim(content), &config) != nil {
 		return nil // whoever writes it is told
 	}
 	out := map[string]map[string]any{}

@@ -15,12 +15,12 @@ import (
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/internal/pattern"
+	"github.com/heptaup/hepta/internal/runnername"
 )
 
 var (
-	stackName  = pattern.New(`^[a-z0-9][a-z0-9_.-]{0,62}$`)
-	runnerName = pattern.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$`)
-	envPair    = pattern.New(`^[A-Za-z_][A-Za-z0-9_]*=`)
+	stackName = pattern.New(`^[a-z0-9][a-z0-9_.-]{0,62}$`)
+	envPair   = pattern.New(`^[A-Za-z_][A-Za-z0-9_]*=`)
 )
 
 // problems collects what is wrong with a configuration.
@@ -62,9 +62,9 @@ func (cfg Config) Validate() error {
 	for i, r := range cfg.Runners {
 		at := fmt.Sprintf("runners[%s]", r.Name)
 		switch {
-		case !runnerName().MatchString(r.Name):
+		case runnername.Wrong(r.Name) != "":
 			at = fmt.Sprintf("runners[%d]", i)
-			p.add(at+".name", "use letters, digits and -, as in dind", "%q is no name for a runner", r.Name)
+			p.add(at+".name", "write it as the forge shall show it, as in dind or My Runner", "%q %s", r.Name, runnername.Wrong(r.Name))
 		case seen[r.Name]:
 			p.add(at+".name", "give each runner a name of its own", "there are two runners of this name")
 		}

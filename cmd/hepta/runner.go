@@ -11,6 +11,7 @@ import (
 
 	"github.com/heptaup/hepta"
 	"github.com/heptaup/hepta/internal/render"
+	"github.com/heptaup/hepta/internal/shell"
 	"github.com/heptaup/hepta/runner"
 )
 
@@ -182,13 +183,13 @@ func runnerPauseCommand(t terminal, paused bool) *cli.Command {
 			"Examples:\n" +
 			"   hepta runner pause dind",
 	}
-	done := "Runner %s takes no more jobs. 'hepta runner resume %s' undoes it."
+	done := "Runner %s takes no more jobs. What undoes it: hepta runner resume %s"
 	if !paused {
 		c.Name, c.Usage, done = "resume", "let a runner take jobs again", "Runner %s takes jobs."
 		c.Description = "Undoes 'hepta runner pause'.\n\nExamples:\n   hepta runner resume dind"
 	}
 	c.Action = oneRunner(t, func(ctx context.Context, s *hepta.Stack, name string) (string, error) {
-		return strings.ReplaceAll(done, "%s", name), s.PauseRunner(ctx, name, paused)
+		return strings.Replace(strings.Replace(done, "%s", name, 1), "%s", shell.Word(name), 1), s.PauseRunner(ctx, name, paused)
 	})
 	return c
 }

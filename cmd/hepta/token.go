@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/heptaup/hepta/internal/bom"
 	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/internal/pattern"
 	"github.com/heptaup/hepta/internal/secret"
@@ -77,6 +78,7 @@ func readPassword(in io.Reader) ([]byte, error) { return readBounded(in, maxToke
 
 func readBounded(in io.Reader, most int64) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(in, most+1))
+	text = bom.Trim(text)
 	if err == nil && int64(len(text)) > most {
 		err = fmt.Errorf("it has more than %d bytes", most)
 	}

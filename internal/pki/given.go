@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/heptaup/hepta/internal/bom"
 )
 
 // GivenError is what is wrong with one of the two files of a certificate that
@@ -67,7 +69,7 @@ func inOrder(certs []*x509.Certificate, leaf *x509.Certificate) []*x509.Certific
 }
 
 // plain is a text without the mark that some editors begin a file with.
-func plain(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }
+func plain(text []byte) []byte { return bom.Trim(text) }
 
 func givenCertificates(text []byte) ([]*x509.Certificate, error) {
 	text = plain(text)

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"regexp"
 	"strings"
+
+	"github.com/heptaup/hepta/internal/shell"
 )
 
 // Exposed is a warning about a file with secrets that everybody on this machine
@@ -13,20 +15,7 @@ func Exposed(path string, mode fs.FileMode) string {
 	if mode.Perm()&0o004 == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s holds secrets and everybody on this machine can read it (mode %04o): chmod 600 %s", path, mode.Perm(), word(path))
-}
-
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./+,:@%=-]+$`)
-
-// word is a path as a shell takes it.
-func word(path string) string {
-	if strings.HasPrefix(path, "-") {
-		path = "./" + path
-	}
-	if plainWord.MatchString(path) {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	return fmt.Sprintf("%s holds secrets and everybody on this machine can read it (mode %04o): chmod 600 %s", path, mode.Perm(), shell.Path(path))
 }
 
 var (

@@ -17,6 +17,7 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/heptaup/hepta/internal/pattern"
+	"github.com/heptaup/hepta/internal/runnername"
 	"github.com/heptaup/hepta/internal/spelling"
 )
 
@@ -24,6 +25,8 @@ import (
 const (
 	maxLine = 1024
 	maxText = 256 << 10
+	// maxEnv is what Linux takes as one variable with its name, in bytes.
+	maxEnv = 128<<10 - 1
 )
 
 // Check holds every value of the struct that v points at against its tags. A
@@ -116,7 +119,11 @@ func checkMap(f field, v reflect.Value, report reporter) {
 			report(at, "is not the name of a variable")
 		}
 		if e := v.MapIndex(reflect.ValueOf(k)); e.Kind() == reflect.String && e.Len() > 0 {
-			checkText(at, "", e.String(), report)
+			tag := reflect.StructTag("")
+			if f.tag.Get("check") == "var" {
+				tag = `check:"value"`
+			}
+			checkText(at, tag, e.String(), report)
 		}
 	}
 }
@@ -137,8 +144,12 @@ func checkNumber(at string, tag reflect.StructTag, n int64, report reporter) {
 func checkText(at string, tag reflect.StructTag, s string, report reporter) {
 	kind := tag.Get("check")
 	longest, allowed := maxLine, ""
-	if kind == "text" {
+	size, unit := utf8.RuneCountInString(s), "characters"
+	switch kind {
+	case "text":
 		longest, allowed = maxText, "\n\t"
+	case "env", "value":
+		longest, size, unit = maxEnv, len(s), "bytes"
 	}
 	if high, err := strconv.Atoi(tag.Get("max")); err == nil {
 		longest = high
@@ -146,8 +157,8 @@ func checkText(at string, tag reflect.StructTag, s string, report reporter) {
 	switch {
 	case s == "":
 		report(at, "is empty: leave the key out to get the default")
-	case len(s) > longest:
-		report(at, "has %d characters, more than %d", utf8.RuneCountInString(s), longest)
+	case size > longest:
+		report(at, "has %d %s, more than %d", size, unit, longest)
 	case !utf8.ValidString(s):
 		report(at, "is not UTF-8")
 	case hasControl(s, allowed):
@@ -216,6 +227,7 @@ var kinds = map[string]func(string) string{
 		}
 		return "is not a name: lower-case letters, digits, and . _ - after the first, 48 at most"
 	},
+	"runner":   runnername.Wrong,
 	"host":     wrongHost,
 	"engine":   wrongEngine,
 	"registry": wrongRegistry,

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/heptaup/hepta/internal/bom"
 	"github.com/heptaup/hepta/internal/secret"
 )
 
@@ -90,6 +91,7 @@ func readFile(path string) ([]byte, fs.FileMode, error) {
 
 func readBounded(r io.Reader) ([]byte, error) {
 	content, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	content = bom.Trim(content)
 	switch {
 	case err != nil:
 		return nil, bare(err)
@@ -152,8 +154,6 @@ func fill(into reflect.Value, content []byte) error {
 // wrongSecret says why a text is no secret on one line; it does not repeat it.
 func wrongSecret(text string) error {
 	switch {
-	case strings.HasPrefix(text, "\ufeff"):
-		return fmt.Errorf("it begins with a byte order mark, which would count: save it as UTF-8 without one")
 	case !utf8.ValidString(text):
 		return fmt.Errorf("it is not UTF-8")
 	case strings.ContainsAny(text, "\r\n"):

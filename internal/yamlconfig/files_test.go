@@ -89,3 +89,22 @@ func TestReadFilesWarnsOfOpenSecrets(t *testing.T) {
 		t.Errorf("got %v", warnings)
 	}
 }
+
+// A byte order mark is no part of what a file, a variable or standard input holds.
+func TestByteOrderMarkIsNoPartOfASecret(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "pw", "\ufeffgeheim\r\n", 0o600)
+	write(t, dir, "users", "\ufeffa:b\n", 0o600)
+	write(t, dir, "alone", "\ufeff\n", 0o600)
+	t.Setenv("HEPTA_TEST_PW", "\ufeffgeheim")
+	for _, from := range []string{"pw", "env:HEPTA_TEST_PW"} {
+		n := named{PasswordFile: from, UsersFile: "users"}
+		if problems, _ := ReadFiles(dir, &n); len(problems) > 0 || n.Password.Reveal() != "geheim" || n.Users[0] != "a:b" {
+			t.Errorf("%s: %v %q %q", from, problems, n.Password.Reveal(), n.Users)
+		}
+	}
+	n := named{PasswordFile: "alone"}
+	if problems, _ := ReadFiles(dir, &n); len(problems) != 1 || !strings.HasSuffix(problems[0].Text, "it is empty") {
+		t.Error(problems)
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/heptaup/hepta/internal/bom"
 	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/internal/secret"
 )
@@ -115,7 +116,7 @@ func AddSection(path string, s Section) error {
 	var all struct {
 		Runners []struct{ Token string }
 	}
-	if toml.Unmarshal(text, &all) != nil {
+	if toml.Unmarshal(bom.Trim(text), &all) != nil {
 		return &fault.Error{
 			Op: "add runner to", What: path, Why: "a [[runners]] section cannot be appended to what is there",
 			Remedy: "Put the file in order first: 'hepta paas run' tells what is wrong and where.",

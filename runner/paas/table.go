@@ -11,6 +11,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/heptaup/hepta/internal/bom"
 )
 
 // report gathers what is found while a file is read.
@@ -28,7 +30,7 @@ type table struct {
 
 // parseTable reads a whole file.
 func parseTable(data []byte, r *report) (table, bool) {
-	t := table{report: r}
+	t, data := table{report: r}, bom.Trim(data)
 	if err := toml.Unmarshal(data, &t.values); err != nil {
 		p := Problem{Text: "not valid TOML"}
 		var at *toml.DecodeError
