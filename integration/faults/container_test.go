@@ -62,12 +62,13 @@ func TestContainerFails(t *testing.T) {
 // A forge of another image that has begun on the data stays, whatever ends the
 // run, and the next one goes on with it; the old one is not started any more.
 func TestUpgradeStays(t *testing.T) {
-	g := newGround(t)
+	t.Parallel()
+	g := onGround(t)
 	s := newSite(t, g, false)
 	s.write(t, settings{boot: 1})
 	s.must(t, "up")
 	s.write(t, settings{boot: 1, release: 1, env: "DOUBLE: late"})
-	o := s.run(t, "up", "--timeout", "15s")
+	o := s.run(t, "up", "--timeout", "40s") // long enough for a busy machine to start it
 	for _, w := range []string{"--timeout", s.name + "-heptapod_next was not undone", "→ "} {
 		if !strings.Contains(o.text, w) {
 			t.Errorf("it does not say %q", w)
@@ -94,7 +95,8 @@ func TestUpgradeStays(t *testing.T) {
 
 // Settings that the forge refuses are told for as long as they are there.
 func TestRefusedSettings(t *testing.T) {
-	g := newGround(t)
+	t.Parallel()
+	g := onGround(t)
 	s := newSite(t, g, false)
 	s.write(t, settings{boot: 1})
 	s.must(t, "up")
