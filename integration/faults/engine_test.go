@@ -63,7 +63,7 @@ func start(ctx context.Context, s *site) error {
 // returns when both are over.
 func (s *site) struck(t testing.TB, b blow, n int, count func(string) bool, args ...string) outcome {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), hangs)
 	defer cancel()
 	over := make(chan error, 1)
 	s.gate.struck(n, count, func() {

@@ -100,6 +100,10 @@ func (s *site) write(t testing.TB, o settings) {
 
 func (s *site) data() string { return "/srv/" + s.name }
 
+// hangs is how long a run of the program may take, which has time limits of its
+// own: on a busy machine an Engine takes a minute to start one container.
+const hangs = 15 * time.Minute
+
 // outcome is how a run of the program ended.
 type outcome struct {
 	code int
@@ -121,7 +125,7 @@ func (s *site) run(t testing.TB, args ...string) outcome {
 	if s.gate != nil {
 		s.gate.open(0, everyCall, nil)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), hangs)
 	defer cancel()
 	var out bytes.Buffer
 	start := time.Now()
