@@ -181,6 +181,7 @@ var badInputRows = []badInputRow{
 	{key: "runner.registration_token_file", yaml: "forge: a.b\nrunner: {registration_token_file: ¤}", value: "secret"},
 	{key: "runner.ca", yaml: "forge: a.b\nacme: {email: x@a.b}\nrunners: [{name: r}]\nrunner: {ca: ¤}", value: "ca"},
 	{key: "runner.extra_hosts", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {extra_hosts: ¤}", value: "[\"c.d:10.0.0.5\"]"},
+	{key: "runner.environment", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {environment: ¤}", part: "[¤]", value: "A=§"},
 	{key: "runner.labels", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {labels: ¤}", part: "{team: ¤}", value: "§"},
 	{key: "runner.labels", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {labels: ¤}", part: "{¤: x}", value: "§", inner: true},
 

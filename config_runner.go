@@ -18,6 +18,8 @@ type RunnerContainer struct {
 	CAFile string `yaml:"ca" into:"CA"`
 	// Names that no DNS server tells runners and jobs, as name:address.
 	ExtraHosts []string `yaml:"extra_hosts" check:"hostentry"`
+	// Variables of the runner's own process, as NAME=value, such as HTTPS_PROXY and NO_PROXY. Not for secrets: docker inspect shows them. Those of jobs stand at each runner.
+	Environment []string `yaml:"environment" check:"env" private:"inside"`
 	// Further labels of the container.
 	Labels map[string]string `yaml:"labels"`
 

@@ -452,3 +452,37 @@ func TestVariablesOfRealSize(t *testing.T) {
 		t.Errorf("a text of 1000 characters: %v", err)
 	}
 }
+
+// Variables are a list of NAME=value or a mapping, and stay as they were written.
+func TestVariablesAsAMapping(t *testing.T) {
+	cfg, err := Parse("hepta.yaml", []byte(`
+forge: hg.example.org
+runner:
+  environment: &proxy {HTTPS_PROXY: "http://proxy.corp.example:3128", NO_PROXY: "localhost,docker", LEVEL: 010, ON: yes}
+runners:
+  - {name: a, environment: *proxy}
+  - {name: b, environment: ["A=1"]}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"HTTPS_PROXY=http://proxy.corp.example:3128", "NO_PROXY=localhost,docker", "LEVEL=010", "ON=yes"}
+	for _, got := range [][]string{cfg.Runner.Environment, cfg.Runners[0].Environment, cfg.runners().Environment} {
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+	for text, want := range map[string]string{
+		"{A: [x]}":       "3:27: runner.environment[0]: is a list, not a single value",
+		"{\"A B\": x}":   "3:24: runner.environment[0]: is not NAME=value",
+		"{A: }":          "runner.environment[0]: has no value",
+		"{<<: {A: x}}":   "",
+		"{A: {B: ca}}":   "runner.environment[0]: is a mapping, not a single value",
+		"{A: \"a\\nb\"}": "runner.environment[0]: has a line break in place 4",
+	} {
+		_, err := Parse("hepta.yaml", []byte("forge: hg.example.org\nrunners: [{name: a}]\nrunner: {environment: "+text+"}\n"))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

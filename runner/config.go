@@ -63,6 +63,10 @@ type Config struct {
 	// of jobs ask first. host-gateway as its host stands for the Docker host.
 	Mirror string
 
+	// Environment are variables of the runner's own process, as NAME=value: a
+	// proxy by which it reaches the forge. Not for secrets: docker inspect shows them.
+	Environment []string
+
 	Labels map[string]string
 	After  []string // resources that must be there first ("container:heptapod", "task:token")
 	// Through are resources through which jobs reach forge and registry

@@ -60,7 +60,11 @@ func ConfigTOML(cfg Config, gateway string) ([]byte, error) {
 func (cfg Config) section(r Runner, at place) Section {
 	docker := map[string]any{"image": r.Image, "privileged": r.Mode == Dind}
 	volumes := []string{"/cache"}
-	env := slices.Clone(r.Environment)
+	inside := slices.Clone(cfg.HostNames) // names that no proxy knows
+	if r.Mode == Dind {
+		inside = append(inside, dindHost)
+	}
+	env := exceptHosts(slices.Clone(r.Environment), inside)
 	switch r.Mode {
 	case Dind:
 		if r.plainDind() {

@@ -153,11 +153,13 @@ func (p party) key() string {
 	return fmt.Sprint(p.box, p.calls)
 }
 
-// parties are a job of x, and apart from it, since a job's variables decide
-// what all programs trust, the runner itself and the job's Docker daemon.
+// parties are a job of x, its Docker daemon and the runner itself, apart from
+// each other: what variables each has decides what its programs trust and which
+// proxy they use, and the runner is on a network of its own.
 func (cfg Config) parties(x Runner, g ground) []party {
-	box := converge.Container{Image: cfg.Image, Entrypoint: []string{"gitlab-runner"}, Cmd: []string{"verify", "--config", reachFile},
-		ExtraHosts: g.Docker.ExtraHosts}
+	box := converge.Container{Image: cfg.Image, Entrypoint: []string{"gitlab-runner"}, Cmd: []string{"verify", "--config", reachFile}}
+	runner := party{runner: x.Name, box: box}
+	box.ExtraHosts = g.Docker.ExtraHosts
 	if network := g.Docker.Network; network != "" && network != "default" && network != converge.DefaultNetwork {
 		box.Networks = []converge.Attachment{{Network: network}}
 	}
@@ -171,34 +173,34 @@ func (cfg Config) parties(x Runner, g ground) []party {
 		registries = cfg.Registries
 	}
 	job := party{runner: x.Name, box: box, calls: []call{{who: "a job", url: g.URL, forge: true}}}
-	for _, e := range g.Environment {
-		name, _, _ := strings.Cut(strings.ToUpper(e), "=")
-		if name == "SSL_CERT_DIR" || strings.HasSuffix(name, "_PROXY") {
-			job.box.Env = append(job.box.Env, e)
-		}
-	}
+	job.box.Env = proxyOf(g.Environment)
 	for _, address := range registries {
 		job.calls = append(job.calls, call{who: "a job", url: address})
 	}
-	if cfg.CAFile == "" {
-		return []party{job}
-	}
-	others := party{runner: x.Name, box: box}
-	if g.CA != "" {
-		others.box.Mounts = append(slices.Clone(box.Mounts), converge.Mount{Kind: converge.Data, Source: cfg.CAFile, Target: g.CA, ReadOnly: true})
-		others.calls = append(others.calls, call{who: "the runner", url: g.URL, ca: g.CA, forge: true})
-	}
-	if x.Mode == Dind {
+	list := []party{job}
+	if cfg.CAFile != "" && x.Mode == Dind {
+		daemon := party{runner: x.Name, box: box}
+		daemon.box.Env = slices.DeleteFunc(proxyOf(g.Environment), func(e string) bool { return strings.HasPrefix(e, "SSL_CERT_DIR=") })
 		for _, address := range registries {
 			if u, err := url.Parse(address); err == nil && u.Scheme == "https" {
-				others.calls = append(others.calls, call{who: "a job's Docker daemon", url: address, ca: daemonCA(u.Host)})
+				daemon.calls = append(daemon.calls, call{who: "a job's Docker daemon", url: address, ca: daemonCA(u.Host)})
 			}
 		}
+		if len(daemon.calls) > 0 {
+			list = append(list, daemon)
+		}
 	}
-	if len(others.calls) == 0 {
-		return []party{job}
+	runner.box.Env = proxyOf(cfg.environment())
+	if g.CA == "" && len(runner.box.Env) == 0 {
+		return list // that it comes online says enough
 	}
-	return []party{job, others}
+	runner.box.ExtraHosts = cfg.names()
+	runner.box.Networks = []converge.Attachment{{Network: cfg.Network}}
+	if g.CA != "" && cfg.CAFile != "" {
+		runner.box.Mounts = []converge.Mount{{Kind: converge.Data, Source: cfg.CAFile, Target: g.CA, ReadOnly: true}}
+	}
+	runner.calls = []call{{who: "the runner", url: g.URL, ca: g.CA, forge: true}}
+	return append(list, runner)
 }
 
 // visit tells what a party could not reach.

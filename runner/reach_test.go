@@ -67,16 +67,17 @@ func TestReach(t *testing.T) {
 		t.Fatal(fault.Describe(err))
 	}
 	if err := check(t.Context(), m); err != nil || len(m.ran) != 4 {
-		t.Fatalf("%v, %d containers, want two for each of two kinds of ground and none again", err, len(m.ran))
+		t.Fatalf("%v, %d containers, want one for each kind of job, one for the daemon, one for the runner and none again", err, len(m.ran))
 	}
 	slices.SortFunc(m.ran, func(a, b converge.OneOff) int {
 		return cmp.Or(len(b.Container.Networks)-len(a.Container.Networks), len(b.Container.Env)-len(a.Container.Env))
 	})
+	proxied := "HTTPS_PROXY=http://proxy:1 NO_PROXY=registry.example.org,docker no_proxy=registry.example.org,docker"
 	for i, want := range []struct{ env, network, calls string }{
-		{"SSL_CERT_DIR=/etc/ssl/certs:/etc/gitlab-runner/certs HTTPS_PROXY=http://proxy:1", "jobs", f.URL + " https://registry.example.org"},
-		{"", "jobs", f.URL + "@/etc/hepta/ca/ca.crt https://registry.example.org@/etc/docker/certs.d/registry.example.org/ca.crt"},
+		{"SSL_CERT_DIR=/etc/ssl/certs:/etc/gitlab-runner/certs " + proxied, "jobs", f.URL + " https://registry.example.org"},
+		{proxied, "jobs", "https://registry.example.org@/etc/docker/certs.d/registry.example.org/ca.crt"},
+		{"", "web", f.URL + "@/etc/hepta/ca/ca.crt"},
 		{"SSL_CERT_DIR=/etc/ssl/certs:/etc/gitlab-runner/certs", "", f.URL + " https://registry.example.org"},
-		{"", "", f.URL + "@/etc/hepta/ca/ca.crt"},
 	} {
 		box, file := m.ran[i].Container, m.ran[i].Files[reachFile]
 		network := ""
@@ -106,7 +107,11 @@ func TestReach(t *testing.T) {
 				t.Errorf("container %s does not have %s: %v", box.Name, ca, box.Mounts)
 			}
 		}
-		if !slices.Contains(box.ExtraHosts, "registry.example.org:172.17.0.1") || network != "" != slices.Contains(box.ExtraHosts, "a.b:10.0.0.1") {
+		gateway := "172.17.0.1"
+		if network == "web" {
+			gateway = "host-gateway"
+		}
+		if !slices.Contains(box.ExtraHosts, "registry.example.org:"+gateway) || network == "jobs" != slices.Contains(box.ExtraHosts, "a.b:10.0.0.1") {
 			t.Errorf("container %s: names %v", box.Name, box.ExtraHosts)
 		}
 		if strings.Contains(file, "canary") || strings.Contains(fmt.Sprint(m.ran[i].Container), "canary") {

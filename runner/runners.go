@@ -196,6 +196,15 @@ func (cfg Config) forgeHost() string {
 	return u.Hostname()
 }
 
+// names are those that the runner's container is told beside what DNS knows.
+func (cfg Config) names() []string {
+	var list []string
+	for _, name := range cfg.HostNames {
+		list = append(list, name+":"+hostGateway)
+	}
+	return append(list, cfg.ExtraHosts...)
+}
+
 func (r *Runners) container() converge.Container {
 	cfg := r.cfg
 	c := converge.Container{
@@ -205,6 +214,7 @@ func (r *Runners) container() converge.Container {
 		// The images differ in their entrypoint; all have the program.
 		Entrypoint: []string{"gitlab-runner"},
 		Cmd:        []string{"run", "--config", path.Join(configDir, path.Base(FileConfig))},
+		Env:        cfg.environment(),
 		Labels:     maps.Clone(cfg.Labels),
 		Mounts: []converge.Mount{
 			{Kind: converge.Data, Source: "runner", Target: configDir},
@@ -234,10 +244,7 @@ func (r *Runners) container() converge.Container {
 		// The directory, since the file may not be there yet.
 		c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.Data, Source: path.Dir(cfg.CAFile), Target: caDir, ReadOnly: true})
 	}
-	for _, name := range cfg.HostNames {
-		c.ExtraHosts = append(c.ExtraHosts, name+":host-gateway")
-	}
-	c.ExtraHosts = append(c.ExtraHosts, cfg.ExtraHosts...)
+	c.ExtraHosts = cfg.names()
 	for _, ref := range cfg.After {
 		c.After = append(c.After, converge.Ref(ref))
 	}

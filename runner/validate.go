@@ -46,6 +46,7 @@ func (cfg Config) Validate() error {
 	}
 	p.image("runner.image", cfg.Image)
 	p.image("runner.helper_image", cfg.HelperImage)
+	p.environment("runner", cfg.Environment)
 	p.atLeast("runner.concurrent", cfg.Concurrent, 0)
 	p.atLeast("runner.check_interval", cfg.CheckInterval, 0)
 	p.atLeast("runner.drain_seconds", cfg.DrainSeconds, 0)
@@ -151,7 +152,11 @@ func (p *problems) runner(at string, r Runner) {
 	}
 	p.allowed(at, "allowed_images", r.AllowedImages)
 	p.allowed(at, "allowed_services", r.AllowedServices)
-	for i, pair := range r.Environment {
+	p.environment(at, r.Environment)
+}
+
+func (p *problems) environment(at string, env []string) {
+	for i, pair := range env {
 		if !envPair().MatchString(pair) {
 			p.add(fmt.Sprintf("%s.environment[%d]", at, i), "write NAME=value", "this is no variable with a value")
 		}

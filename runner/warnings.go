@@ -12,7 +12,7 @@ import (
 // same, one line each.
 func (cfg Config) Warnings() []string {
 	cfg = cfg.withDefaults()
-	var out []string
+	out := cfg.warnProxy()
 	for _, r := range cfg.Runners {
 		out = append(out, r.ignoredKeys()...)
 		out = append(out, r.warnGiven()...)

@@ -185,6 +185,12 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, path, short string) {
 			return
 		}
 		f := v.Type().Field(i)
+		if value.Kind == yaml.AliasNode && value.Alias.Kind == yaml.MappingNode && f.Tag.Get("check") == "env" {
+			value = value.Alias
+		}
+		if value.Kind == yaml.MappingNode && f.Tag.Get("check") == "env" {
+			value = d.assignments(value, join(path, key.Value))
+		}
 		d.value(value, v.Field(i), join(path, key.Value), f.Tag.Get("short"))
 	})
 }
@@ -270,6 +276,22 @@ func (d *decoder) dictionary(n *yaml.Node, v reflect.Value, path string) {
 		out.SetMapIndex(reflect.ValueOf(key.Value), e)
 	})
 	v.Set(out)
+}
+
+// assignments is a mapping of variables as the list of NAME=value that it
+// means. What is no single value in it stays, for whoever reads the list.
+func (d *decoder) assignments(n *yaml.Node, path string) *yaml.Node {
+	list := &yaml.Node{Kind: yaml.SequenceNode, Line: n.Line, Column: n.Column}
+	d.pairs(n, path, func(key, value *yaml.Node) {
+		if value.Kind == yaml.AliasNode {
+			value = value.Alias
+		}
+		if value.Kind == yaml.ScalarNode && value.Tag != "!!null" && value.Tag != "!!binary" {
+			value = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key.Value + "=" + value.Value, Line: key.Line, Column: key.Column}
+		}
+		list.Content = append(list.Content, value)
+	})
+	return list
 }
 
 // any is for mappings whose keys somebody else defines.
