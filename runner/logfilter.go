@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/heptaup/hepta/internal/fault"
@@ -13,11 +14,18 @@ var (
 	// named is the runner of a log line as the runner writes it, in its own
 	// format, as text or as JSON.
 	named = pattern.New(`\brunner"?[=:]"?([A-Za-z0-9_-]{6,})`)
+	// called comes before the name of that runner, in lines of newer runners.
+	called = pattern.New(`\brunner_name"?[=:]`)
+	// behind is what may follow a name that has no quotes.
+	behind = pattern.New(`^\s*$|^\s+[A-Za-z_]+=`)
+	// disabled is a runner that the forge has refused too often: its address and
+	// then its token, or the beginning of that.
+	disabled = pattern.New(`Runner \\?"(.*?)\\?" is unhealthy and will be disabled`)
 )
 
 // LogFilter says which lines of the container's log are about a runner. They
-// name it by the beginning of its token; so lines from before its token was
-// replaced are not found.
+// name it by the beginning of its token, those of newer runners by its name as
+// well; so old runners' lines from before a token was replaced are not found.
 func (ro *Roster) LogFilter(ctx context.Context, name string) (func(line string) bool, error) {
 	b, err := ro.read(ctx)
 	if err != nil {
@@ -30,7 +38,38 @@ func (ro *Roster) LogFilter(ctx context.Context, name string) (func(line string)
 	if token.Empty() {
 		return nil, &fault.Error{Op: "find log lines of runner", What: name, Why: "it is not in " + FileConfig, Remedy: "Bring it up: hepta up"}
 	}
-	return func(line string) bool { return about(line, token.Reveal()) }, nil
+	url := b.have[name].url
+	return func(line string) bool {
+		return about(line, token.Reveal()) || names(line, name) || disables(line, url, token.Reveal())
+	}, nil
+}
+
+// names reports whether a line has the name of a runner in its field runner_name.
+// The runner's own format has no quotes.
+func names(line, name string) bool {
+	line = colour().ReplaceAllString(line, "")
+	at := called().FindStringIndex(line)
+	if at == nil {
+		return false
+	}
+	value := line[at[1]:]
+	if strings.HasPrefix(value, strconv.Quote(name)) {
+		return true
+	}
+	rest, is := strings.CutPrefix(value, name)
+	return is && behind().MatchString(rest)
+}
+
+// disables reports whether a line says that this runner asks no more for a
+// while, since the forge has refused it.
+func disables(line, url, token string) bool {
+	m := disabled().FindStringSubmatch(line)
+	if m == nil {
+		return false
+	}
+	short, is := strings.CutPrefix(m[1], url)
+	short = strings.TrimPrefix(short, "/")
+	return is && len(short) >= shortToken && begins(short, token)
 }
 
 // about says whether a line names the runner that has this token.

@@ -16,8 +16,10 @@ const (
 	jobCA = configDir + "/certs/ca.crt"
 	// jobTrust makes the docker CLI of a job trust that authority, too:
 	// BuildKit has the CLI fetch registry tokens from the forge. Programs in
-	// Go read every file of these directories.
-	jobTrust = "SSL_CERT_DIR=/etc/ssl/certs:" + configDir + "/certs"
+	// Go read every file of these directories. A variable of the runner takes
+	// the place of the image's own, so the directories that images bring their
+	// authorities in stand before ours: the usual ones and kaniko's.
+	jobTrust = "SSL_CERT_DIR=/etc/ssl/certs:/etc/pki/tls/certs:/kaniko/ssl/certs:" + configDir + "/certs"
 )
 
 // requestConcurrency is how many requests for jobs of one runner are under way
@@ -102,7 +104,7 @@ func (cfg Config) section(r Runner, at place) Section {
 	if cfg.CAFile != "" {
 		ca := path.Join(cfg.Data, cfg.CAFile)
 		volumes = append(volumes, ca+":"+jobCA+":ro")
-		env = append([]string{jobTrust}, env...)
+		env = trusting(env)
 		if r.Mode == Dind {
 			for _, host := range cfg.RegistryHosts {
 				volumes = extend(volumes, ca+":"+daemonCA(host)+":ro")
@@ -155,6 +157,21 @@ func (cfg Config) section(r Runner, at place) Section {
 		set["tls-ca-file"] = cfg.caInside()
 	}
 	return Section{Name: r.Name, Set: set, Default: map[string]any{"request_concurrency": requestConcurrency}}
+}
+
+// trusting is env with which programs look for ours among the authorities of
+// their image, or beside those of directories that env names already.
+func trusting(env []string) []string {
+	const ours = configDir + "/certs"
+	for i, e := range slices.Backward(env) {
+		if dirs, is := strings.CutPrefix(e, "SSL_CERT_DIR="); is && dirs != "" {
+			if !slices.Contains(strings.Split(dirs, ":"), ours) {
+				env[i] = e + ":" + ours
+			}
+			return env
+		}
+	}
+	return append([]string{jobTrust}, env...)
 }
 
 // daemonCA is where a job's own Docker daemon looks for the authority of a

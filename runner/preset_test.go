@@ -282,3 +282,21 @@ func TestRequestConcurrency(t *testing.T) {
 	up(nil)
 	has(m, "3")
 }
+
+// Images that bring their authorities in a directory of their own, as kaniko's
+// do, keep these and gain the stack's; so do directories that hepta.yaml names.
+func TestAuthoritiesOfImages(t *testing.T) {
+	cfg := Config{Forge: Forge{URL: "https://hg.example.org"}, CAFile: "ca/ca.crt", Runners: []Runner{
+		{Name: "a", Token: NewSecret("glrt-given")}, {Name: "b", Token: NewSecret("glrt-given"), Environment: []string{"SSL_CERT_DIR=/opt/certs", "A=1"}},
+		{Name: "c", Token: NewSecret("glrt-given"), Environment: []string{"SSL_CERT_DIR=/etc/gitlab-runner/certs:/x"}}}}
+	for i, want := range [][]string{
+		{"SSL_CERT_DIR=/etc/ssl/certs:/etc/pki/tls/certs:/kaniko/ssl/certs:/etc/gitlab-runner/certs"},
+		{"SSL_CERT_DIR=/opt/certs:/etc/gitlab-runner/certs", "A=1"},
+		{"SSL_CERT_DIR=/etc/gitlab-runner/certs:/x"},
+	} {
+		full := cfg.withDefaults()
+		if diff := cmp.Diff(want, full.section(full.Runners[i], place{}).Set["environment"]); diff != "" {
+			t.Error(diff)
+		}
+	}
+}

@@ -74,10 +74,10 @@ func TestReach(t *testing.T) {
 	})
 	proxied := "HTTPS_PROXY=http://proxy:1 NO_PROXY=registry.example.org,docker no_proxy=registry.example.org,docker"
 	for i, want := range []struct{ env, network, calls string }{
-		{"SSL_CERT_DIR=/etc/ssl/certs:/etc/gitlab-runner/certs " + proxied, "jobs", f.URL + " https://registry.example.org"},
+		{jobTrust + " " + proxied, "jobs", f.URL + " https://registry.example.org"},
 		{proxied, "jobs", "https://registry.example.org@/etc/docker/certs.d/registry.example.org/ca.crt"},
 		{"", "web", f.URL + "@/etc/hepta/ca/ca.crt"},
-		{"SSL_CERT_DIR=/etc/ssl/certs:/etc/gitlab-runner/certs", "", f.URL + " https://registry.example.org"},
+		{jobTrust, "", f.URL + " https://registry.example.org"},
 	} {
 		box, file := m.ran[i].Container, m.ran[i].Files[reachFile]
 		network := ""
