@@ -93,7 +93,11 @@ func (cfg Config) section(r Runner, at place) Section {
 		env = append([]string{fmt.Sprintf("HEPTA_BUILD_CACHE=%d", r.BuildCache)}, env...)
 	}
 	if r.DindImage != "" {
-		docker["services"] = []any{map[string]any{"name": r.DindImage, "alias": "docker"}}
+		daemon := map[string]any{"name": r.DindImage}
+		if name, _, _ := strings.Cut(r.DindImage, ":"); name != dindHost {
+			daemon["alias"] = dindHost // else its name gives it, and the runner warns in each job of a second one
+		}
+		docker["services"] = []any{daemon}
 	}
 	if len(r.AllowedImages) > 0 {
 		docker["allowed_images"] = r.AllowedImages

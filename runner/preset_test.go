@@ -300,3 +300,45 @@ func TestAuthoritiesOfImages(t *testing.T) {
 		}
 	}
 }
+
+// The runner writes its file itself, when it registers or renews a token, and
+// spells values its own way: there is nothing to do about that.
+func TestValuesThatTheRunnerSpellsItsWay(t *testing.T) {
+	cfg := Config{Forge: Forge{URL: "https://hg.example.org"}, Runners: []Runner{{Name: "a", Mode: Dind, DindImage: "docker:28-dind", Token: NewSecret("glrt-given"),
+		Settings: map[string]any{"prepare_timeout": "1h"}, Docker: map[string]any{"pull_policy": "if-not-present"}}}}
+	r, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMachine(t)
+	m.must(r)
+	for was, is := range map[string]string{
+		`pull_policy = "if-not-present"`: `pull_policy = ["if-not-present"]`, `prepare_timeout = "1h"`: `prepare_timeout = "1h0m0s"`,
+		`services = [{ name = "docker:28-dind" }]`: `services = [{ name = "docker:28-dind", alias = "", command = [] }]`,
+	} {
+		if !strings.Contains(m.files[FileConfig], was) {
+			t.Fatalf("%s is not in\n%s", was, m.files[FileConfig])
+		}
+		m.files[FileConfig] = strings.Replace(m.files[FileConfig], was, is, 1)
+	}
+	m.settled(r)
+	cfg.Runners[0].Docker = map[string]any{"pull_policy": "always"}
+	if r, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	m.must(r)
+	if !strings.Contains(m.files[FileConfig], `pull_policy = "always"`) || !strings.Contains(m.files[FileConfig], `prepare_timeout = "1h0m0s"`) {
+		t.Error(m.files[FileConfig])
+	}
+}
+
+// An image called docker has that name in jobs; only others need the alias.
+func TestAliasOfTheDaemon(t *testing.T) {
+	for image, want := range map[string]any{"docker:28-dind": nil, "docker": nil, "registry.example.org/docker:28": "docker", "docker.io/library/docker:28": "docker", "my/docker:dind": "docker", "docker@sha256:" + strings.Repeat("a", 64): "docker"} {
+		cfg := Config{Forge: Forge{URL: "https://hg.example.org"}, Runners: []Runner{{Name: "a", Mode: Dind, DindImage: image, Token: NewSecret("glrt-given")}}}.withDefaults()
+		daemon := cfg.section(cfg.Runners[0], place{}).Set["docker"].(map[string]any)["services"].([]any)[0].(map[string]any)
+		if daemon["alias"] != want {
+			t.Errorf("%s: alias %v", image, daemon["alias"])
+		}
+	}
+}

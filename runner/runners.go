@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"crypto/sha256"
 	"log/slog"
 	"maps"
 	"net/url"
@@ -85,6 +86,9 @@ type Runners struct {
 	unreached error
 	lookedAt  time.Time
 	looks     map[string]*look // by party
+
+	reloading sync.Mutex        // held while the runners are told to read config.toml
+	reloaded  [sha256.Size]byte // the content that they were told of last
 
 	noting sync.Mutex // held while the records are read and written again
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/heptaup/hepta/runner/configkeys"
 )
 
 // Section is what one [[runners]] section of config.toml has to say.
@@ -93,6 +95,28 @@ func (s Section) completed(have map[string]any) Section {
 	return s
 }
 
+// keeping is s with the values of a section that mean the same as those of s:
+// the runner writes its file too, in spellings of its own.
+func (s Section) keeping(have map[string]any) Section {
+	kept := map[string]any{}
+	for _, l := range leaves(s.Set, nil) {
+		if v, there := get(have, l.path); there && configkeys.Same(configkeys.Runner, strings.Join(l.path, "."), v, l.value) {
+			l.value = v
+		}
+		set(kept, l.path, l.value)
+	}
+	s.Set = kept
+	return s
+}
+
+func get(table map[string]any, path []string) (any, bool) {
+	for _, k := range path[:len(path)-1] {
+		table, _ = table[k].(map[string]any)
+	}
+	v, there := table[path[len(path)-1]]
+	return v, there
+}
+
 func set(table map[string]any, path []string, value any) {
 	for _, k := range path[:len(path)-1] {
 		sub, ok := table[k].(map[string]any)
@@ -130,7 +154,7 @@ func (s Section) merge(blocks []*block) ([]byte, error) {
 		return nil, err
 	}
 	before := inline(have)
-	s = s.replacing(have).completed(have)
+	s = s.replacing(have).completed(have).keeping(have)
 	s.apply(have)
 	want := inline(have)
 	if before == want {

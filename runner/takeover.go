@@ -3,6 +3,7 @@ package runner
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"reflect"
 	"time"
@@ -75,11 +76,11 @@ func (r *Runners) takesOver(ctx context.Context, host Host, name string) error {
 	}
 	host.Progress("waiting until its next job runs with the new settings")
 	// It may begin a request with its settings of before for another round.
-	pause := r.round
-	if got, err := host.Exec(ctx, Service, []string{"sh", "-c", "kill -HUP 1"}, nil); err != nil || got.ExitCode != 0 {
-		pause += r.reread
+	pause, err := r.reload(ctx, host)
+	if err != nil {
+		return err
 	}
-	timer := time.NewTimer(pause)
+	timer := time.NewTimer(r.round + pause)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -101,4 +102,24 @@ func (r *Runners) takesOver(ctx context.Context, host Host, name string) error {
 		err = api.PauseRunner(ctx, id, s.Paused)
 	}
 	return r.explain("tell runner", name, gone(err))
+}
+
+// reload has the runners read config.toml, once for each of its contents, and
+// says how long they may take to notice by themselves where they cannot be told.
+func (r *Runners) reload(ctx context.Context, host Host) (time.Duration, error) {
+	content, err := readFile(ctx, host, FileConfig)
+	if err != nil {
+		return 0, err
+	}
+	sum := sha256.Sum256(content)
+	r.reloading.Lock()
+	defer r.reloading.Unlock()
+	if r.reloaded == sum {
+		return 0, nil
+	}
+	if got, err := host.Exec(ctx, Service, []string{"sh", "-c", "kill -HUP 1"}, nil); err != nil || got.ExitCode != 0 {
+		return r.reread, nil
+	}
+	r.reloaded = sum
+	return 0, nil
 }

@@ -1,8 +1,11 @@
 package runner
 
 import (
+	"context"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/heptaup/hepta/internal/converge"
@@ -73,5 +76,42 @@ func TestNobodyToTell(t *testing.T) {
 	cfg.Runners[0].Environment = []string{"WORD=x"}
 	if got := told(m.must(runners(t, cfg))); len(got) > 0 {
 		t.Errorf("without the API: %q", got)
+	}
+}
+
+// signalled is a machine whose runner container takes commands.
+type signalled struct {
+	*machine
+	hups *atomic.Int64
+}
+
+func (s signalled) Exec(_ context.Context, _ string, cmd []string, _ []byte) (converge.ExecResult, error) {
+	if strings.Join(cmd, " ") == "sh -c kill -HUP 1" {
+		s.hups.Add(1)
+	}
+	return converge.ExecResult{}, nil
+}
+
+// Runners that take the same change over are told once, and again of the next.
+func TestRunnersReloadOnceForAChange(t *testing.T) {
+	f, m := newForge(t), newMachine(t)
+	f.online = true
+	r := runners(t, at(f, Runner{Name: "a"}, Runner{Name: "b"}, Runner{Name: "c"}))
+	m.must(r)
+	host := signalled{m, &atomic.Int64{}}
+	for want := int64(1); want <= 2; want++ {
+		var all sync.WaitGroup
+		for _, name := range []string{"a", "b", "c"} {
+			all.Go(func() {
+				if err := r.takesOver(t.Context(), host, name); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if got := host.hups.Load(); got != want {
+			t.Errorf("told %d times, want %d", got, want)
+		}
+		m.files[FileConfig] += "\n"
 	}
 }
