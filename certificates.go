@@ -50,7 +50,7 @@ func (s *Stack) certified(ctx context.Context, e *engine.Engine) error {
 	if s.proxy == nil || s.cfg.tlsMode() != traefik.TLSACME || s.cfg.routesItself() {
 		return nil
 	}
-	o, err := e.Observe(ctx, &converge.Stack{Name: s.cfg.Stack, Data: s.cfg.Data, Files: s.want.Files})
+	o, err := e.Observe(ctx, &s.want)
 	if err != nil {
 		return fmt.Errorf("look at certificates: %w", err)
 	}

@@ -36,7 +36,7 @@ func (s *Stack) shownManager(ctx context.Context) (m runner.Manager, shown bool,
 	if err != nil {
 		return m, false, err
 	}
-	o, err := e.Observe(ctx, &converge.Stack{Name: s.cfg.Stack, Data: s.cfg.Data, Reads: runner.ManagerFiles})
+	o, err := e.Observe(ctx, &converge.Stack{Name: s.cfg.Stack, Data: s.cfg.Data, Reads: []converge.Read{{Paths: runner.ManagerFiles}}})
 	if err != nil {
 		return m, false, err
 	}

@@ -30,6 +30,14 @@ var databaseMarks = []string{
 	"heptapod/data/postgresql/data/PG_VERSION",
 }
 
+// startsOnData reports whether Up may start the forge on data that it does not
+// run on now, or by an image that it does not run from.
+func (f *Forge) startsOnData(o *converge.Observed) bool {
+	s := &converge.Stack{Name: f.cfg.Stack, Containers: []converge.Container{{Service: Service, Name: f.ContainerName()}}}
+	there := s.Of(Service, o)
+	return len(there) != 1 || !there[0].Running() || there[0].Labels[converge.LabelData] != f.cfg.Data || !f.runs(there[0], f.imageFor(s, o), o)
+}
+
 // decideData asks for a look at the data directory while the stack has no
 // container of the forge that has run: nothing shows the files before one is
 // created.

@@ -43,7 +43,7 @@ func (f *Forge) Resources() (converge.Stack, error) {
 		Networks:   []converge.Network{{Name: f.cfg.Network}},
 		Files:      files,
 		Containers: []converge.Container{f.container()},
-		Reads:      databaseMarks,
+		Reads:      []converge.Read{{Paths: databaseMarks, When: f.startsOnData}},
 		Marks:      databaseMarks,
 		Resolve:    []func(*converge.Stack, *converge.Observed) error{f.resolve},
 		Warn:       []func(*converge.Observed) []string{f.warnRegistryPath, f.warnVersion, f.warnRuby},

@@ -47,7 +47,7 @@ func (s *site) measured(t *testing.T) (*meter, string) {
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		m.mu.Lock()
-		m.calls = append(m.calls, r.Method+" "+r.URL.Path)
+		m.calls = append(m.calls, r.Method+" "+r.URL.RequestURI())
 		m.mu.Unlock()
 		forward.ServeHTTP(w, r)
 	})}

@@ -32,6 +32,7 @@ func (p *Proxy) Resources() converge.Stack {
 	c := cfg.container()
 	var files []converge.File
 	var decide []func(*converge.Observed) ([]converge.Task, error)
+	var reads []converge.Read
 	main := converge.File{Path: dynamicFile, Mode: 0o644, Content: p.dynamic}
 	if cfg.Dashboard.Host != "" {
 		files = append(files, converge.File{Path: usersFile, Mode: 0o600, Secret: true, Content: renderUsers(cfg)})
@@ -53,6 +54,7 @@ func (p *Proxy) Resources() converge.Stack {
 		main.After = append(main.After, "file:"+leafFile)
 	case TLSACME:
 		files = append(files, converge.File{Path: acmeFile, Mode: 0o600, Secret: true, Once: true})
+		reads = append(reads, converge.Read{Paths: []string{acmeFile}}) // which Traefik writes
 		if len(cfg.TLS.CACertificates) > 0 {
 			files = append(files, converge.File{Path: acmeCAFile, Mode: 0o644, Content: cfg.TLS.CACertificates})
 			c.RecreateOn = []string{acmeCAFile}
@@ -64,6 +66,7 @@ func (p *Proxy) Resources() converge.Stack {
 		Networks:   []converge.Network{{Name: cfg.Network}},
 		Files:      append(files, main),
 		Containers: []converge.Container{c},
+		Reads:      reads,
 		Decide:     append(decide, p.decideOldLogs),
 		Publishes:  labelEnable,
 	}

@@ -31,9 +31,7 @@ type Stack struct {
 	Volumes    []Volume
 	Files      []File
 	Containers []Container
-	// Reads are files below the data directory that the snapshot has to hold
-	// and that are a service's own: nothing here writes them.
-	Reads []string
+	Reads []Read
 	// Marks are those of Reads of which one is there as soon as a service has
 	// something to lose.
 	Marks []string
@@ -52,6 +50,15 @@ type Stack struct {
 	Decide []func(*Observed) ([]Task, error)
 	// Warn adds notes to a plan that does something.
 	Warn []func(*Observed) []string
+}
+
+// Read is files below the data directory that the snapshot holds besides Files:
+// nothing here writes them.
+type Read struct {
+	Paths []string
+	// When says, by the containers and images that were seen, whether anybody
+	// is going to ask for them; nil: always. Each costs a call.
+	When func(*Observed) bool
 }
 
 // DefaultData is the data directory of a stack that names none. Each stack has
@@ -296,6 +303,17 @@ type ExecResult struct {
 	ExitCode int
 	Stdout   []byte
 	Stderr   []byte
+}
+
+// ReadsOf are the files of Reads that are wanted where o was seen.
+func (s *Stack) ReadsOf(o *Observed) []string {
+	var paths []string
+	for _, r := range s.Reads {
+		if r.When == nil || r.When(o) {
+			paths = append(paths, r.Paths...)
+		}
+	}
+	return paths
 }
 
 // Add appends the resources of o, which belongs to the same stack.

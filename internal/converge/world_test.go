@@ -89,7 +89,7 @@ func (w *world) observe(s *Stack) *Observed {
 		}
 		o.Files[f.Path] = w.disk[host]
 	}
-	for _, path := range s.Reads {
+	for _, path := range s.ReadsOf(o) {
 		if host := s.FilePath(path); slices.ContainsFunc(w.containers, func(b *box) bool { return s.ours(b.Labels) && b.sees(host) }) {
 			o.Files[path] = w.disk[host]
 		}

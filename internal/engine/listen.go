@@ -21,14 +21,14 @@ const (
 	maxHeard = 1 << 20
 )
 
-// listen fills in the last words of those running containers whose service
-// asks for them, one call each. A log that cannot be read says nothing.
-func (e *Engine) listen(ctx context.Context, s *converge.Stack, list []converge.ObservedContainer) {
+// listen gives, for each container of a list, its last words where it runs and
+// its service asks for them, one call each. A log that cannot be read says nothing.
+func (e *Engine) listen(ctx context.Context, s *converge.Stack, list []converge.ObservedContainer) [][]converge.LogLine {
 	ctx, cancel := context.WithTimeout(ctx, listenTime)
 	defer cancel()
+	heard := make([][]converge.LogLine, len(list))
 	var all sync.WaitGroup
-	for i := range list {
-		c := &list[i]
+	for i, c := range list {
 		if c.Service == "" || !c.Running() {
 			continue
 		}
@@ -37,15 +37,15 @@ func (e *Engine) listen(ctx context.Context, s *converge.Stack, list []converge.
 				continue
 			}
 			all.Go(func() {
-				heard, err := e.lastWords(ctx, c.ID, want.Listen)
-				if err != nil {
+				var err error
+				if heard[i], err = e.lastWords(ctx, c.ID, want.Listen); err != nil {
 					e.log.Debug("read the end of a log", "container", c.Name, "error", err)
 				}
-				c.Heard = heard
 			})
 		}
 	}
 	all.Wait()
+	return heard
 }
 
 // lastWords are the last lines of one log, both outputs in the order in which

@@ -40,7 +40,7 @@ type view struct {
 type vista struct{ id, dir string }
 
 // observeFiles looks at every file through a container that shows it.
-func (e *Engine) observeFiles(ctx context.Context, s *converge.Stack, containers []converge.ObservedContainer, lock string) (map[string]converge.ObservedFile, error) {
+func (e *Engine) observeFiles(ctx context.Context, s *converge.Stack, o *converge.Observed, lock string) (map[string]converge.ObservedFile, error) {
 	seen := make(map[string]converge.ObservedFile)
 	var mu sync.Mutex
 	group, gctx := errgroup.WithContext(ctx)
@@ -64,7 +64,7 @@ func (e *Engine) observeFiles(ctx context.Context, s *converge.Stack, containers
 	}
 	shared := make(map[vista][]view)
 	for _, f := range s.Files {
-		id, inside := window(s, containers, lock, f.Path)
+		id, inside := window(s, o.Containers, lock, f.Path)
 		if id == "" || f.Once {
 			continue
 		}
@@ -76,8 +76,8 @@ func (e *Engine) observeFiles(ctx context.Context, s *converge.Stack, containers
 		at := vista{id, path.Dir(inside)}
 		shared[at] = append(shared[at], v)
 	}
-	for _, p := range s.Reads {
-		if id, inside := window(s, containers, lock, p); id != "" {
+	for _, p := range s.ReadsOf(o) {
+		if id, inside := window(s, o.Containers, lock, p); id != "" {
 			look(id, view{file: converge.File{Path: p}, inside: inside, read: true})
 		}
 	}

@@ -140,7 +140,10 @@ func TestMarkAfterFile(t *testing.T) {
 // What a service keeps for itself is read where the snapshot asks for it.
 func TestReads(t *testing.T) {
 	f := &shelf{fake: newFake(), files: []tar.Header{regular("VERSION", "17.8.1\n")}}
-	s := &converge.Stack{Name: "lab", Data: "/srv/lab", Reads: []string{"d/VERSION", "d/absent"}}
+	s := &converge.Stack{Name: "lab", Data: "/srv/lab", Reads: []converge.Read{
+		{Paths: []string{"d/VERSION", "d/absent"}},
+		{Paths: []string{"d/unasked"}, When: func(o *converge.Observed) bool { return len(o.Containers) == 0 }},
+	}}
 	o, err := New(f, nil, nil).Observe(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
@@ -150,6 +153,9 @@ func TestReads(t *testing.T) {
 	}
 	if seen, looked := o.Files["d/absent"]; !looked || seen.Exists {
 		t.Errorf("absent: %+v, %v", seen, looked)
+	}
+	if _, looked := o.Files["d/unasked"]; looked {
+		t.Error("what nobody asks for was read")
 	}
 	if f.count("get /data/d/VERSION") != 1 || len(f.order("stat")) != 0 {
 		t.Errorf("calls %v", f.calls)

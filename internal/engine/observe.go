@@ -29,8 +29,8 @@ const (
 	lookPause = 250 * time.Millisecond
 )
 
-// Observe takes one snapshot: a list call a kind, all at once, and as soon as
-// the containers are known a look at every file that one of the stack shows.
+// Observe takes one snapshot: a list call a kind, all at once, and then a look at
+// every file that a container of the stack shows.
 func (e *Engine) Observe(ctx context.Context, s *converge.Stack) (*converge.Observed, error) {
 	return e.observeFrom(ctx, s, "")
 }
@@ -47,6 +47,24 @@ func (e *Engine) observeFrom(ctx context.Context, s *converge.Stack, lock string
 }
 
 func (e *Engine) observe(ctx context.Context, s *converge.Stack, lock string) (*converge.Observed, error) {
+	o, err := e.observeLists(ctx, s, lock)
+	if err != nil {
+		return nil, err
+	}
+	var heard [][]converge.LogLine
+	var all sync.WaitGroup
+	all.Go(func() { heard = e.listen(ctx, s, o.Containers) })
+	o.Files, err = e.observeFiles(ctx, s, o, lock)
+	all.Wait()
+	for i := range o.Containers {
+		o.Containers[i].Heard = heard[i]
+	}
+	return o, err
+}
+
+// observeLists asks for all lists at once, and whose the data directory is as
+// soon as the containers are known.
+func (e *Engine) observeLists(ctx context.Context, s *converge.Stack, lock string) (*converge.Observed, error) {
 	o := &converge.Observed{Images: make(map[string]string)}
 	group, gctx := errgroup.WithContext(ctx)
 	volumes := func() error {
@@ -74,13 +92,7 @@ func (e *Engine) observe(ctx context.Context, s *converge.Stack, lock string) (*
 		if len(s.Volumes) == 0 && slices.ContainsFunc(o.Containers, mountsNamedVolume) {
 			group.Go(volumes)
 		}
-		// Listening writes to the containers that looking at files reads.
-		seen := slices.Clone(o.Containers)
-		var heard sync.WaitGroup
-		heard.Go(func() { e.listen(gctx, s, o.Containers) })
-		o.Files, err = e.observeFiles(gctx, s, seen, lock)
-		heard.Wait()
-		return err
+		return nil
 	})
 	group.Go(func() error {
 		list, err := e.api.NetworkList(gctx, network.ListOptions{})
