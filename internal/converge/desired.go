@@ -31,7 +31,7 @@ type Stack struct {
 	Volumes    []Volume
 	Files      []File
 	Containers []Container
-	Reads []Read
+	Reads      []Read
 	// Marks are those of Reads of which one is there as soon as a service has
 	// something to lose.
 	Marks []string
