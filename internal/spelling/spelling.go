@@ -1,8 +1,10 @@
 // Package spelling finds what somebody meant to write.
 package spelling
 
-// Nearest is the candidate that a slip of the fingers could have meant, "" when
-// none is near enough.
+import "strings"
+
+// Nearest is the candidate that a slip of the fingers could have meant, or else
+// the first that the key is short for, "" when there is neither.
 func Nearest(key string, candidates []string) string {
 	best, distance := "", len(key)/3+1
 	if distance > 3 {
@@ -14,6 +16,11 @@ func Nearest(key string, candidates []string) string {
 	for _, c := range candidates {
 		if d := slips(key, c); d < distance || d == distance && best == "" {
 			best, distance = c, d
+		}
+	}
+	for _, c := range candidates {
+		if best == "" && len(key) >= 3 && strings.HasPrefix(c, key) {
+			best = c
 		}
 	}
 	return best
