@@ -59,11 +59,8 @@ func (s *Stack) buildRegistry(ctx context.Context) (runner.BuildRegistry, error)
 	}
 	r.CA = s.cfg.authorities(nil)
 	r.Plain = s.cfg.registryPlain()
-	mode := s.cfg.tlsMode()
-	if mode == traefik.TLSInternal || mode == traefik.TLSOff {
-		r.Names = s.cfg.forgeHosts()
-	}
-	if mode == traefik.TLSInternal {
+	r.Names, r.Address = s.cfg.pinned()
+	if s.cfg.tlsMode() == traefik.TLSInternal {
 		ca, err := s.CACertificate(ctx)
 		if err != nil {
 			return r, &fault.Error{Op: "build for", What: r.Host, Why: "the stack's authority cannot be had", Remedy: "Bring the stack up first: hepta up", Err: err}

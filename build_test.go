@@ -44,7 +44,7 @@ func TestBuildRegistry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if cfg.Registry != nil && cfg.Registry.Port != 0 {
+		if cfg.Registry != nil && cfg.Registry.Port != "" {
 			cfg.Registry.Certificate, cfg.Registry.Key = []byte("c"), []byte("k")
 		}
 		s := &Stack{cfg: cfg.normal()}

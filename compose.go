@@ -91,10 +91,7 @@ func (s *Stack) add(part converge.Stack) {
 
 // publish are the labels under which the proxy finds the forge and its registry.
 func (s *Stack) publish(front traefik.Config, forge heptapod.Config) (map[string]string, error) {
-	routes := []traefik.Route{{Name: s.cfg.Stack + "-forge", Host: forge.Host, Port: 80, HSTS: true}}
-	if s.cfg.Registry != nil && s.cfg.Registry.Host != "" {
-		routes = append(routes, traefik.Route{Name: s.cfg.Stack + "-registry", Host: s.cfg.Registry.Host, Port: forge.Registry.ListenPort(), HSTS: true})
-	}
+	routes := s.cfg.routes(forge)
 	for _, r := range routes {
 		if err := r.Validate(); err != nil {
 			return nil, err

@@ -75,9 +75,9 @@ type Traefik struct {
 	// Image with HAProxy, by which the proxy sees which containers there are: it alone is given the Engine's socket, and lets nothing else through.
 	SocketProxyImage string `yaml:"socket_proxy_image" check:"image"`
 	// Published port for http, which redirects to https unless tls is off.
-	HTTPPort int `yaml:"http_port" default:"80" check:"port"`
+	HTTPPort Port `yaml:"http_port" default:"80" check:"published"`
 	// Published port for https.
-	HTTPSPort int `yaml:"https_port" default:"443" check:"port"`
+	HTTPSPort Port `yaml:"https_port" default:"443" check:"published"`
 	// How much the proxy logs.
 	LogLevel string `yaml:"log_level" default:"INFO" oneof:"TRACE DEBUG INFO WARN ERROR FATAL PANIC"`
 	// The proxy's own page. Left out, there is none.
@@ -126,7 +126,7 @@ type Registry struct {
 	// Host name of its own, published by the proxy.
 	Host string `yaml:"host" check:"host"`
 	// Port on the forge's host name, instead of a host name of its own. It needs certificate and key unless tls is off.
-	Port int `yaml:"port" check:"port"`
+	Port Port `yaml:"port" check:"published"`
 	// PEM file with the certificate, with port.
 	CertificateFile string `yaml:"certificate" into:"Certificate"`
 	// PEM file with the key, with port.

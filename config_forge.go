@@ -30,7 +30,7 @@ type Heptapod struct {
 	SMTP *SMTP `yaml:"smtp"`
 	// Parts of the image, switched on or off by their name in gitlab.rb: prometheus_monitoring: off.
 	Services map[string]bool `yaml:"services"`
-	// Networks whose X-Forwarded headers are believed: of proxies in front, whose address the forge would otherwise take for everybody's. Default: the addresses of network.
+	// Addresses or networks of proxies in front, whose X-Forwarded headers Traefik and the forge then believe; without it the forge takes their address for everybody's. Traefik's own need not be named.
 	TrustedProxies []string `yaml:"trusted_proxies"`
 	// Addresses exempt from the limit on failed logins.
 	RackAttackAllow []string `yaml:"rack_attack_allow"`
@@ -45,7 +45,7 @@ type Heptapod struct {
 	// Further labels of the container.
 	Labels map[string]string `yaml:"labels"`
 	// Further published ports, the same number outside and inside.
-	Ports []int `yaml:"ports" check:"port"`
+	Ports []Port `yaml:"ports" check:"published"`
 	// Directories of the Docker host inside the container, as /host/directory:/container/directory, with :ro at the end for read-only. They have to be there.
 	Volumes []string `yaml:"volumes" check:"volume"`
 	// Shared memory. Default and least: 256m.
@@ -62,7 +62,7 @@ type Heptapod struct {
 // SSH is how ssh reaches the forge.
 type SSH struct {
 	// Published port, shown in clone URLs. 22 asks for the host's own sshd to be elsewhere.
-	Port int `yaml:"port" default:"22" check:"port"`
+	Port Port `yaml:"port" default:"22" check:"published"`
 	// host: published by the forge's container; traefik: by the proxy; none: no ssh.
 	Via string `yaml:"via" default:"host" oneof:"host traefik none"`
 }

@@ -100,7 +100,7 @@ func TestGoAndYAMLAreOne(t *testing.T) {
 	}
 	inGo := &Config{
 		Forge: Forge{Host: "hg.example.org"}, Registry: &Registry{Host: "registry.example.org"},
-		Runners: []Runner{{Name: "dind", Mode: "dind", Tags: []string{"docker"}}}, Heptapod: Heptapod{SSH: SSH{Port: 2222}},
+		Runners: []Runner{{Name: "dind", Mode: "dind", Tags: []string{"docker"}}}, Heptapod: Heptapod{SSH: SSH{Port: "2222"}},
 	}
 	if d := cmp.Diff(fromYAML, inGo, cmp.Comparer(func(a, b Secret) bool { return a.Reveal() == b.Reveal() })); d != "" {
 		t.Error(d)
@@ -259,7 +259,7 @@ func TestRegistryHost(t *testing.T) {
 }
 
 func TestOddPorts(t *testing.T) {
-	cfg := &Config{Forge: Forge{Host: "a.b"}, Registry: &Registry{Host: "r.b"}, Traefik: Traefik{HTTPSPort: 8443}}
+	cfg := &Config{Forge: Forge{Host: "a.b"}, Registry: &Registry{Host: "r.b"}, Traefik: Traefik{HTTPSPort: "8443"}}
 	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -314,7 +314,7 @@ func TestAuthoritiesOfRunners(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, given := range []bool{false, true} {
-		c := &Config{Forge: Forge{Host: "a.b"}, Registry: &Registry{Port: 5050, Certificate: pair, Key: pair}, Runners: []Runner{{Name: "dind"}}}
+		c := &Config{Forge: Forge{Host: "a.b"}, Registry: &Registry{Port: "5050", Certificate: pair, Key: pair}, Runners: []Runner{{Name: "dind"}}}
 		want := []string{"runner-ca/ca.crt"}
 		if given {
 			c.Runner.CA = other.Root()

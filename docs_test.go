@@ -112,7 +112,7 @@ func takes(f reflect.StructField) string {
 		return "file"
 	}
 	one := map[string]string{
-		"name": "name", "netname": "name", "host": "host name", "port": "port", "image": "image", "url": "URL",
+		"name": "name", "netname": "name", "host": "host name", "port": "port", "published": "port, or address:port", "image": "image", "url": "URL",
 		"registry": "host, or host:port", "dir": "directory", "hostentry": "name:address", "ip": "IP address",
 		"email": "mail address", "abs": "absolute path", "text": "lines of text", "engine": "address", "volume": "/host:/container", "env": "NAME=value, or a mapping",
 	}[f.Tag.Get("check")]

@@ -2,9 +2,7 @@ package hepta
 
 import (
 	"cmp"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/heptaup/hepta/internal/converge"
@@ -64,7 +62,7 @@ func (c *Config) elsewhere() bool { return c.Forge.URL != "" }
 
 // forgeRegistry is the forge's own registry, nil where it has none.
 func (c *Config) forgeRegistry() *Registry {
-	if r := c.Registry; r != nil && (r.Host != "" || r.Port != 0) {
+	if r := c.Registry; r != nil && (r.Host != "" || r.Port != "") {
 		return r
 	}
 	return nil
@@ -80,24 +78,3 @@ func (c *Config) mirror() *Mirror {
 
 // tlsMode is where certificates come from, in a normal configuration.
 func (c *Config) tlsMode() traefik.TLSMode { return traefik.TLSMode(c.TLS.Mode) }
-
-// address is the URL of a host name that the proxy publishes.
-func (c *Config) address(host string) string {
-	scheme, port, usual := "https", c.Traefik.HTTPSPort, 443
-	if c.tlsMode() == traefik.TLSOff {
-		scheme, port, usual = "http", c.Traefik.HTTPPort, 80
-	}
-	if port != usual {
-		host = net.JoinHostPort(host, strconv.Itoa(port))
-	}
-	return scheme + "://" + host
-}
-
-// hosts are the names that the proxy publishes.
-func (c *Config) hosts() []string {
-	names := c.forgeHosts()
-	if c.Traefik.Dashboard != nil && c.Traefik.Dashboard.Host != "" {
-		names = append(names, c.Traefik.Dashboard.Host)
-	}
-	return names
-}

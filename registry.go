@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/heptaup/hepta/heptapod"
 	"github.com/heptaup/hepta/internal/engine"
@@ -29,23 +28,6 @@ func (s *Stack) registryURL() (string, error) {
 	return s.cfg.registryAddress(), nil
 }
 
-// registryPlain says whether the registry is without TLS.
-func (c *Config) registryPlain() bool {
-	r := c.forgeRegistry()
-	if c.elsewhere() {
-		return strings.HasPrefix(c.Forge.URL, "http://")
-	}
-	return c.tlsMode() == traefik.TLSOff && (r == nil || r.Host != "" || len(r.Certificate) == 0)
-}
-
-// registryAddress is the URL of the registry.
-func (c *Config) registryAddress() string {
-	if c.registryPlain() {
-		return "http://" + c.registryHost()
-	}
-	return "https://" + c.registryHost()
-}
-
 // registryRoute reaches registry and forge from here: names that do not
 // resolve lead to the Engine's machine, and the stack's own authority is
 // trusted where the mode internal made one.
@@ -58,9 +40,15 @@ func (s *Stack) registryRoute(ctx context.Context) (*registry.Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &registry.Route{Names: s.cfg.forgeHosts(), Machine: machine, Ports: map[string]string{
-		"80": strconv.Itoa(s.cfg.Traefik.HTTPPort), "443": strconv.Itoa(s.cfg.Traefik.HTTPSPort),
+	r := &registry.Route{Names: s.cfg.jobNames(), Machine: machine, Ports: map[string]string{
+		"80": strconv.Itoa(s.cfg.Traefik.HTTPPort.Number()), "443": strconv.Itoa(s.cfg.Traefik.HTTPSPort.Number()),
 	}}
+	if front := s.cfg.front(); front.scheme == s.cfg.ownFront().scheme {
+		r.Ports[strconv.Itoa(front.port)] = strconv.Itoa(s.cfg.proxyPort().Number())
+	}
+	if p := s.cfg.proxyPort(); !p.anywhere() && !p.loopback() {
+		r.Machine = p.Address()
+	}
 	var own []byte
 	if s.cfg.tlsMode() == traefik.TLSInternal && !s.cfg.elsewhere() {
 		if own, err = s.CACertificate(ctx); err != nil {

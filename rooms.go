@@ -2,10 +2,8 @@ package hepta
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/heptaup/hepta/heptapod"
@@ -26,8 +24,10 @@ const (
 func (c *Config) traefik() traefik.Config {
 	t := traefik.Config{
 		Stack: c.Stack, Data: c.Data, Network: c.Network,
-		Image: c.Traefik.Image, SocketProxyImage: c.Traefik.SocketProxyImage, Socket: c.Socket, HTTPPort: c.Traefik.HTTPPort, HTTPSPort: c.Traefik.HTTPSPort,
-		LogLevel: c.Traefik.LogLevel, Flags: c.Traefik.Flags, Labels: c.Traefik.Labels,
+		Image: c.Traefik.Image, SocketProxyImage: c.Traefik.SocketProxyImage, Socket: c.Socket, HTTPPort: c.Traefik.HTTPPort.Number(), HTTPSPort: c.Traefik.HTTPSPort.Number(),
+		HTTPAddress: c.Traefik.HTTPPort.Address(), HTTPSAddress: c.Traefik.HTTPSPort.Address(),
+		TrustedProxies: c.Heptapod.TrustedProxies,
+		LogLevel:       c.Traefik.LogLevel, Flags: c.Traefik.Flags, Labels: c.Traefik.Labels,
 		Hosts: c.hosts(),
 		TLS: traefik.TLS{
 			Mode: c.tlsMode(), Email: c.TLS.Email, Challenge: c.TLS.Challenge,
@@ -39,7 +39,10 @@ func (c *Config) traefik() traefik.Config {
 		t.Dashboard = traefik.Dashboard{Host: d.Host, Users: d.Users}
 	}
 	if c.Heptapod.SSH.Via == viaTraefik {
-		t.SSHPort = c.Heptapod.SSH.Port
+		t.SSHPort, t.SSHAddress = c.Heptapod.SSH.Port.Number(), c.Heptapod.SSH.Port.Address()
+	}
+	if t.TLS.Mode != traefik.TLSOff {
+		t.PublicPort = c.front().port
 	}
 	return t
 }
@@ -59,14 +62,17 @@ func (c *Config) forge() heptapod.Config {
 		Plain:    c.tlsMode() == traefik.TLSOff,
 		Services: h.Services, TrustedProxies: h.TrustedProxies, RackAttackAllow: h.RackAttackAllow,
 		Ruby: h.GitlabRB, RootPassword: h.RootPassword, RootEmail: h.RootEmail,
-		Env: h.Env, Labels: h.Labels, Ports: h.Ports, Volumes: h.Volumes,
+		Env: h.Env, Labels: h.Labels, Volumes: h.Volumes,
 		ShmSize: h.ShmSize, Memory: h.Memory, BootMinutes: h.BootMinutes,
+	}
+	for _, p := range h.Ports {
+		f.Ports = append(f.Ports, heptapod.Port{Address: p.Address(), Number: p.Number()})
 	}
 	switch h.SSH.Via {
 	case viaNone:
 		f.SSH = heptapod.SSH{Off: true}
 	default:
-		f.SSH = heptapod.SSH{Port: h.SSH.Port, ViaProxy: h.SSH.Via == viaTraefik}
+		f.SSH = heptapod.SSH{Port: h.SSH.Port.Number(), Address: h.SSH.Port.Address(), ViaProxy: h.SSH.Via == viaTraefik}
 	}
 	if m := h.SMTP; m != nil {
 		f.SMTP = &heptapod.SMTP{
@@ -76,30 +82,10 @@ func (c *Config) forge() heptapod.Config {
 		}
 	}
 	if r := c.forgeRegistry(); r != nil {
-		f.Registry = &heptapod.Registry{Port: r.Port, Certificate: r.Certificate, Key: r.Key, Path: r.Path, TokenMinutes: r.TokenMinutes, NginxPort: r.NginxPort}
-		if r.Host != "" {
-			f.Registry.ExternalURL = c.address(r.Host)
-		}
+		f.Registry = &heptapod.Registry{ExternalURL: c.registryAddress(), Port: r.Port.Number(), Address: r.Port.Address(),
+			Certificate: r.Certificate, Key: r.Key, Path: r.Path, TokenMinutes: r.TokenMinutes, NginxPort: r.NginxPort}
 	}
 	return f
-}
-
-// registryHost is the registry as images name it, host[:port]; "" when there is none.
-func (c *Config) registryHost() string {
-	r := c.forgeRegistry()
-	switch {
-	case c.elsewhere():
-		return c.Forge.Registry
-	case r == nil:
-		return ""
-	case r.Host == "":
-		return net.JoinHostPort(c.Heptapod.Host, strconv.Itoa(r.Port))
-	case c.tlsMode() == traefik.TLSOff && c.Traefik.HTTPPort != 80:
-		return net.JoinHostPort(r.Host, strconv.Itoa(c.Traefik.HTTPPort))
-	case c.tlsMode() != traefik.TLSOff && c.Traefik.HTTPSPort != 443:
-		return net.JoinHostPort(r.Host, strconv.Itoa(c.Traefik.HTTPSPort))
-	}
-	return r.Host
 }
 
 func (c *Config) runners() runner.Config {
@@ -118,14 +104,10 @@ func (c *Config) runners() runner.Config {
 	if host := c.registryHost(); host != "" {
 		r.RegistryHosts, r.Registries = []string{host}, []string{c.registryAddress()}
 	}
-	switch {
-	case c.elsewhere():
-	case c.tlsMode() == traefik.TLSInternal:
+	if !c.elsewhere() && c.tlsMode() == traefik.TLSInternal {
 		r.CA, r.CAFile = nil, runnerCAFile // which trust writes
-		r.HostNames = c.forgeHosts()
-	case c.tlsMode() == traefik.TLSOff:
-		r.HostNames = c.forgeHosts()
 	}
+	c.pin(&r)
 	if m := c.mirror(); m != nil {
 		r.Mirror = m.address()
 	}
@@ -133,18 +115,6 @@ func (c *Config) runners() runner.Config {
 		r.Runners = append(r.Runners, x.room())
 	}
 	return r
-}
-
-// forgeHosts are the names that a job needs.
-func (c *Config) forgeHosts() []string {
-	var hosts []string
-	if c.Heptapod.Host != "" {
-		hosts = append(hosts, c.Heptapod.Host)
-	}
-	if c.Registry != nil && c.Registry.Host != "" {
-		hosts = append(hosts, c.Registry.Host)
-	}
-	return hosts
 }
 
 func (x Runner) room() runner.Runner {

@@ -113,7 +113,7 @@ func (s *Stack) RunnerLogs(ctx context.Context, name string, o LogOptions, emit 
 // warnings are who may not trust what about the runners, and until when the
 // proxy's certificates last.
 func (s *Stack) warnings(o *converge.Observed) []string {
-	return slices.Concat(s.cfg.strangers(), s.certificateNotes(o))
+	return slices.Concat(s.cfg.addressNotes(), s.cfg.strangers(), s.certificateNotes(o))
 }
 
 // roster are the stack's runners on a machine, with the forge's API.

@@ -59,7 +59,7 @@ func secretive(t *testing.T) *Config {
 			RootPassword: NewSecret("Passw0rd-" + canary),
 			SMTP:         &SMTP{Address: "smtp.example.org", User: "hg", Password: NewSecret("smtp-" + canary)},
 		},
-		Registry: &Registry{Port: 5050, Certificate: certificate, Key: key},
+		Registry: &Registry{Port: "5050", Certificate: certificate, Key: key},
 		Runner:   RunnerContainer{RegistrationToken: NewSecret("GR-" + canary)},
 		Runners: []Runner{
 			{Name: "dind", Tags: []string{"docker"}},

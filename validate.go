@@ -1,6 +1,7 @@
 package hepta
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -100,7 +101,8 @@ func (c *Config) contradictions() []yamlconfig.Problem {
 	c.mirrorProblems(add)
 	n.doubleHosts(add)
 	n.doublePorts(add)
-	if r := n.Registry; r != nil && (r.Host == "") == (r.Port == 0) && !r.mirrorAlone() {
+	n.addressProblems(add)
+	if r := n.Registry; r != nil && (r.Host == "") == (r.Port == "") && !r.mirrorAlone() {
 		add("registry", "takes a host name of its own, or a port on the forge's, one of the two")
 	}
 	for i, r := range n.Runners {
@@ -177,32 +179,38 @@ func (c *Config) doubleHosts(add adder) {
 }
 
 func (c *Config) doublePorts(add adder) {
-	taken := map[int]string{}
-	claim := func(path string, port int) {
-		if port == 0 {
-			return
-		}
-		if other := taken[port]; other != "" {
-			add(path, "port %d is taken by %s", port, other)
-			return
-		}
-		taken[port] = path
+	type claimed struct {
+		converge.Port
+		path string
 	}
-	claim("traefik.http_port", c.Traefik.HTTPPort)
+	var taken []claimed
+	claim := func(path string, port converge.Port) {
+		if port.Host == 0 {
+			return
+		}
+		for _, other := range taken {
+			if other.Overlaps(port) {
+				add(path, "port %d is taken by %s", port.Host, other.path)
+				return
+			}
+		}
+		taken = append(taken, claimed{port, path})
+	}
+	claim("traefik.http_port", c.Traefik.HTTPPort.published())
 	if c.tlsMode() != traefik.TLSOff {
-		claim("traefik.https_port", c.Traefik.HTTPSPort)
+		claim("traefik.https_port", c.Traefik.HTTPSPort.published())
 	}
 	if c.Heptapod.SSH.Via != viaNone {
-		claim("heptapod.ssh.port", c.Heptapod.SSH.Port)
+		claim("heptapod.ssh.port", c.Heptapod.SSH.Port.published())
 	}
 	if c.Registry != nil {
-		claim("registry.port", c.Registry.Port)
+		claim("registry.port", c.Registry.Port.published())
 		if m := c.mirror(); m != nil && m.URL == "" {
-			claim("registry.mirror.port", m.Port)
+			claim("registry.mirror.port", converge.Port{HostIP: cmp.Or(m.Address, converge.HostGateway), Host: m.Port})
 		}
 	}
 	for i, port := range c.Heptapod.Ports {
-		claim(fmt.Sprintf("heptapod.ports[%d]", i), port)
+		claim(fmt.Sprintf("heptapod.ports[%d]", i), port.published())
 	}
 }
 

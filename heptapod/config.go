@@ -26,9 +26,10 @@ type Config struct {
 	// Services switches parts of the image on or off by their gitlab.rb name:
 	// {"prometheus_monitoring": false}.
 	Services map[string]bool
-	// TrustedProxies are the networks whose X-Forwarded headers are believed;
-	// default the addresses of Network, as the Engine has given them out, or for
-	// who renders gitlab.rb alone the private ranges that Docker hands out.
+	// TrustedProxies are further networks whose X-Forwarded headers are believed,
+	// beside the addresses of Network, as the Engine has given them out. Who
+	// renders gitlab.rb alone gets these, or else the private ranges that Docker
+	// hands out.
 	TrustedProxies []string
 	// RackAttackAllow are addresses exempt from the limit on failed logins.
 	RackAttackAllow []string
@@ -41,7 +42,7 @@ type Config struct {
 
 	Env    map[string]string // further environment; no secrets, it shows in inspect
 	Labels map[string]string // further container labels, such as the proxy's
-	Ports  []int             // further published ports, host = container
+	Ports  []Port            // further published ports
 	// Volumes are directories of the Docker host inside the container, as
 	// /host/directory:/container/directory, with :ro for read-only. They have
 	// to be there.
@@ -60,10 +61,18 @@ type Config struct {
 	After []string
 }
 
+// Port is published under the same number outside and inside.
+type Port struct {
+	Address string // of the Docker host; "": all
+	Number  int
+}
+
 // SSH is how ssh reaches the forge.
 type SSH struct {
 	// Port is the published port, shown in clone URLs; default 22.
 	Port int
+	// Address is that of the Docker host which Port is published on; "": all.
+	Address string
 	// ViaProxy leaves publishing to the proxy's TCP entrypoint.
 	ViaProxy bool
 	// Off publishes no ssh at all.
@@ -92,6 +101,7 @@ type Registry struct {
 	// Port and the two files are for a registry on the forge's own host name
 	// with TLS ended by the forge's nginx.
 	Port        int
+	Address     string // of the Docker host, which Port is published on; "": all
 	Certificate []byte
 	Key         []byte
 	Path        string // directory of the blobs, below /var/opt/gitlab or in one of Config.Volumes

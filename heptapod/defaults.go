@@ -80,6 +80,14 @@ func (cfg Config) hostname() string {
 	return cfg.Host
 }
 
+// registryHostname is the name under which Docker clients reach the registry.
+func (cfg Config) registryHostname() string {
+	if u, err := url.Parse(cfg.Registry.ExternalURL); err == nil && u.Hostname() != "" {
+		return u.Hostname()
+	}
+	return cfg.hostname()
+}
+
 // ownTLS says whether the forge's nginx ends the registry's TLS itself.
 func (r *Registry) ownTLS() bool { return r.Port != 0 && len(r.Certificate) > 0 }
 

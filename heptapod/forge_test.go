@@ -100,7 +100,7 @@ func resources(t *testing.T, f *Forge) converge.Stack {
 func TestContainer(t *testing.T) {
 	c := resources(t, forge(t, Config{
 		Stack: "lab", SSH: SSH{Port: 2222}, RootEmail: "admin@example.org", Env: map[string]string{"TZ": "UTC"},
-		Labels: map[string]string{"traefik.enable": "true"}, Ports: []int{8060}, After: []string{"container:traefik"},
+		Labels: map[string]string{"traefik.enable": "true"}, Ports: []Port{{Number: 8060}}, After: []string{"container:traefik"},
 	})).Containers[0]
 	if c.Name != "lab-heptapod" || c.Service != "heptapod" || c.Image != DefaultImage || c.Hostname != "hg.example.org" {
 		t.Errorf("container %+v", c)

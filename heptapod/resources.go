@@ -112,13 +112,13 @@ func (f *Forge) env() []string {
 func (f *Forge) ports() []converge.Port {
 	var ports []converge.Port
 	if !f.cfg.SSH.Off && !f.cfg.SSH.ViaProxy {
-		ports = append(ports, converge.Port{Host: f.cfg.SSH.Port, Container: 22})
+		ports = append(ports, converge.Port{HostIP: f.cfg.SSH.Address, Host: f.cfg.SSH.Port, Container: 22})
 	}
-	if f.cfg.Registry != nil && f.cfg.Registry.Port != 0 {
-		ports = append(ports, converge.Port{Host: f.cfg.Registry.Port, Container: f.cfg.Registry.Port})
+	if r := f.cfg.Registry; r != nil && r.Port != 0 {
+		ports = append(ports, converge.Port{HostIP: r.Address, Host: r.Port, Container: r.Port})
 	}
 	for _, port := range f.cfg.Ports {
-		ports = append(ports, converge.Port{Host: port, Container: port})
+		ports = append(ports, converge.Port{HostIP: port.Address, Host: port.Number, Container: port.Number})
 	}
 	return ports
 }
@@ -141,9 +141,7 @@ func (f *Forge) gitlabRB(image string) func(*converge.Observed, []byte) ([]byte,
 	return func(o *converge.Observed, _ []byte) ([]byte, error) {
 		cfg := f.cfg
 		cfg.Image = image
-		if len(cfg.TrustedProxies) == 0 {
-			cfg.TrustedProxies = o.Network(cfg.Network).Subnets
-		}
+		cfg.TrustedProxies = slices.Concat(cfg.TrustedProxies, o.Network(cfg.Network).Subnets)
 		text, err := GitlabRB(cfg)
 		return []byte(text), err
 	}

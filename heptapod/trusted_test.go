@@ -20,7 +20,7 @@ func TestTrustedProxiesAreThoseOfTheNetwork(t *testing.T) {
 	}{
 		"10/8":              {Config{}, seen("10.213.0.0/24"), "['10.213.0.0/24']"},
 		"IPv6 too":          {Config{}, seen("172.18.0.0/16", "fd4d:1::/64"), "['172.18.0.0/16', 'fd4d:1::/64']"},
-		"configured":        {Config{TrustedProxies: []string{"192.0.2.7"}}, seen("10.213.0.0/24"), "['192.0.2.7']"},
+		"configured":        {Config{TrustedProxies: []string{"192.0.2.7"}}, seen("10.213.0.0/24"), "['192.0.2.7', '10.213.0.0/24']"},
 		"no network so far": {Config{}, &converge.Observed{}, "['172.16.0.0/12', '192.168.0.0/16']"},
 	} {
 		c.cfg.Host = "hg.example.org"

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"net/url"
 	"path"
@@ -123,7 +124,6 @@ func (p *problems) names(cfg Config) {
 }
 
 func (p *problems) ssh(cfg Config) {
-	p.port("heptapod.ssh.port", cfg.SSH.Port, true)
 	if cfg.SSH.Off && cfg.SSH.ViaProxy {
 		p.add("heptapod.ssh", "ssh is off and led through the proxy at once", "take either")
 	}
@@ -165,7 +165,6 @@ func (p *problems) registry(cfg Config) {
 	if r.ExternalURL != "" {
 		p.url("registry.host", r.ExternalURL)
 	}
-	p.port("registry.port", r.Port, true)
 	p.port("registry.nginx_port", r.NginxPort, true)
 	switch r.Port {
 	case 22, 80:
@@ -187,7 +186,7 @@ func (p *problems) registry(cfg Config) {
 	case hasCert && r.Port == 0:
 		p.add("registry.certificate", "a certificate without a port: the proxy ends the TLS of a registry on a name of its own", "set registry.port, or leave the files out")
 	case hasCert:
-		p.certificate(cfg.Host, r)
+		p.certificate(cfg.registryHostname(), r)
 	case r.Port != 0 && !cfg.Plain && !strings.HasPrefix(r.ExternalURL, "http://"):
 		p.add("registry.certificate", "a registry on a port of its own needs a certificate", "name registry.certificate and registry.key, or give the registry a name of its own behind the proxy")
 	}
@@ -221,24 +220,34 @@ func (p *problems) certificate(host string, r *Registry) {
 
 func (p *problems) ports(cfg Config) {
 	cfg = cfg.withDefaults()
-	taken := map[int]string{}
-	claim := func(key string, port int) {
-		if other, ok := taken[port]; ok {
-			p.add(key, "port %d is published by %s already", "take another one", port, other)
+	type claimed struct {
+		converge.Port
+		key string
+	}
+	var taken []claimed
+	claim := func(key string, port Port) {
+		p.port(key, port.Number, false)
+		if port.Address != "" && net.ParseIP(port.Address) == nil {
+			p.add(key, "%q is no IP address", "name an address of the Docker host, as in 203.0.113.7:22", port.Address)
 			return
 		}
-		taken[port] = key
+		wanted := converge.Port{HostIP: port.Address, Host: port.Number}
+		for _, other := range taken {
+			if other.Overlaps(wanted) {
+				p.add(key, "port %d is published by %s already", "take another one", port.Number, other.key)
+				return
+			}
+		}
+		taken = append(taken, claimed{wanted, key})
 	}
 	if !cfg.SSH.Off && !cfg.SSH.ViaProxy {
-		claim("heptapod.ssh.port", cfg.SSH.Port)
+		claim("heptapod.ssh.port", Port{cfg.SSH.Address, cfg.SSH.Port})
 	}
-	if cfg.Registry != nil && cfg.Registry.Port != 0 {
-		claim("registry.port", cfg.Registry.Port)
+	if r := cfg.Registry; r != nil && r.Port != 0 {
+		claim("registry.port", Port{r.Address, r.Port})
 	}
 	for i, port := range cfg.Ports {
-		key := fmt.Sprintf("heptapod.ports[%d]", i)
-		p.port(key, port, false)
-		claim(key, port)
+		claim(fmt.Sprintf("heptapod.ports[%d]", i), port)
 	}
 }
 

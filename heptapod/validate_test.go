@@ -108,8 +108,14 @@ func TestValidate(t *testing.T) {
 		{"", func(c *Config) { c.Registry = &Registry{Port: 5050, Certificate: certificate, Key: key} }},
 		{"", func(c *Config) { c.Plain = true; c.Registry = &Registry{Port: 5050} }},
 		{"registry.path", func(c *Config) { c.Registry = &Registry{ExternalURL: "https://r.example.org", Path: "images"} }},
-		{"heptapod.ports[0]", func(c *Config) { c.Ports = []int{0} }},
-		{"heptapod.ports[1]", func(c *Config) { c.Ports = []int{8060, 8060} }},
+		{"heptapod.ports[0]", func(c *Config) { c.Ports = []Port{{}} }},
+		{"heptapod.ports[1]", func(c *Config) { c.Ports = []Port{{Number: 8060}, {"203.0.113.7", 8060}} }},
+		{"", func(c *Config) { c.Ports = []Port{{"203.0.113.8", 8060}, {"203.0.113.7", 8060}} }},
+		{"heptapod.ports[0]", func(c *Config) { c.Ports = []Port{{"hg.example.org", 8060}} }},
+		{"heptapod.ssh.port", func(c *Config) { c.SSH.Address = "x" }},
+		{"registry.certificate", func(c *Config) {
+			c.ExternalURL, c.Registry = "https://other.example.org", &Registry{Port: 5050, Certificate: certificate, Key: key}
+		}},
 		{"heptapod.services.a b", func(c *Config) { c.Services = map[string]bool{"a b": true} }},
 		{"heptapod.services.registry", func(c *Config) { c.Services = map[string]bool{"registry": true} }},
 		{"heptapod.services.mattermost", func(c *Config) {

@@ -63,7 +63,7 @@ var changes = []change{{
 	anew: []string{"traefik"},
 }, {
 	name: "a published port",
-	edit: func(c *hepta.Config) { c.Heptapod.SSH.Port = 2222 },
+	edit: func(c *hepta.Config) { c.Heptapod.SSH.Port = "2222" },
 	plan: []string{
 		"create container lab-heptapod: port 22 → 2222",
 		"write file heptapod/config/gitlab.rb: content changed",

@@ -147,7 +147,7 @@ func (p *project) run(t *testing.T, script string, files map[string]string, way 
 	}
 	if way == viaSSH {
 		keys["id"] = p.key(t)
-		keys["known_hosts"] = knownhosts.Line([]string{fmt.Sprintf("%s:%d", labForge, p.stack.Config().Heptapod.SSH.Port)}, p.site.hostKey(t, p.stack))
+		keys["known_hosts"] = knownhosts.Line([]string{fmt.Sprintf("%s:%s", labForge, p.stack.Config().Heptapod.SSH.Port)}, p.site.hostKey(t, p.stack))
 	}
 	var pack bytes.Buffer
 	w := tar.NewWriter(&pack)

@@ -17,19 +17,19 @@ func TestWaysOfSSH(t *testing.T) {
 		ssh       hepta.SSH
 		published string // the service whose container has the port
 	}{
-		{hepta.SSH{Via: "traefik", Port: 2222}, "traefik"},
-		{hepta.SSH{Via: "host", Port: 2223}, "heptapod"},
+		{hepta.SSH{Via: "traefik", Port: "2222"}, "traefik"},
+		{hepta.SSH{Via: "host", Port: "2223"}, "heptapod"},
 	} {
 		t.Run(c.ssh.Via, func(t *testing.T) {
 			stack := s.lab(t, func(cfg *hepta.Config) { cfg.Heptapod.SSH = c.ssh })
 			for _, service := range []string{"traefik", "heptapod"} {
-				if got, want := s.publishes(t, service, c.ssh.Port), service == c.published; got != want {
-					t.Errorf("container of %s publishes port %d: %t, want %t", service, c.ssh.Port, got, want)
+				if got, want := s.publishes(t, service, c.ssh.Port.Number()), service == c.published; got != want {
+					t.Errorf("container of %s publishes port %s: %t, want %t", service, c.ssh.Port, got, want)
 				}
 			}
 			for _, kind := range []string{hg, git} {
 				p := s.project(t, stack, "ssh-"+c.ssh.Via+"-"+kind, kind)
-				if port := fmt.Sprintf("%s:%d/", labForge, c.ssh.Port); !strings.Contains(p.OverSSH, port) {
+				if port := fmt.Sprintf("%s:%s/", labForge, c.ssh.Port); !strings.Contains(p.OverSSH, port) {
 					t.Errorf("the clone URL %s has no %s", p.OverSSH, port)
 				}
 				word := "word-by-" + c.ssh.Via + "-" + kind

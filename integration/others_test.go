@@ -29,7 +29,7 @@ func TestOthersAreLeftAlone(t *testing.T) {
 	}
 	other := func(c *hepta.Config) {
 		c.Stack, c.Network, c.Heptapod.Host, c.Registry.Host = "second", "second", "hg.second.test", "registry.second.test"
-		c.Traefik.HTTPPort, c.Traefik.HTTPSPort, c.Heptapod.SSH.Port = 8080, 8443, 2222
+		c.Traefik.HTTPPort, c.Traefik.HTTPSPort, c.Heptapod.SSH.Port = "8080", "8443", "2222"
 	}
 	alone := func(c *hepta.Config) {
 		c.Forge, c.TLS, c.Traefik, c.Heptapod, c.Registry = hepta.Forge{URL: "https://gitlab.elsewhere.test", Token: hepta.NewSecret("glpat-x")}, hepta.TLS{}, hepta.Traefik{}, hepta.Heptapod{}, nil

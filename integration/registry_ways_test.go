@@ -51,7 +51,7 @@ func TestRegistryWays(t *testing.T) {
 	}
 	stack := s.stack(t, waysYAML, func(c *hepta.Config) {
 		c.Runners = nil
-		c.Registry = &hepta.Registry{Port: 5050, Certificate: pair, Key: pair, Path: "/var/opt/gitlab/images"}
+		c.Registry = &hepta.Registry{Port: "5050", Certificate: pair, Key: pair, Path: "/var/opt/gitlab/images"}
 	})
 	s.explain(t, stack)
 	s.raze(t, stack)

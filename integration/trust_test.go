@@ -37,7 +37,7 @@ func TestTrust(t *testing.T) {
 	}
 	describe := func(files bool, ca []byte, modes ...string) *hepta.Stack {
 		return s.stack(t, strings.ReplaceAll(waysYAML, "ways", "trust"), func(c *hepta.Config) {
-			c.Registry = &hepta.Registry{Port: 5050, Certificate: pair, Key: pair}
+			c.Registry = &hepta.Registry{Port: "5050", Certificate: pair, Key: pair}
 			c.Runner.CA = ca
 			if files {
 				c.TLS = hepta.TLS{Mode: "files", Certificate: pair, Key: pair}

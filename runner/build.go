@@ -75,6 +75,9 @@ type BuildRegistry struct {
 	CA    []byte   // its authority, PEM; nil when the world's are enough
 	Plain bool     // it speaks http
 	Names []string // host names that lead to the Docker host
+	// Address is that of the Docker host which Names lead to; default the one
+	// at which its containers reach it.
+	Address string
 }
 
 // DefaultBuildCacheSize is BuildOptions.CacheSize in bytes when it is 0.

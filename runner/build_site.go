@@ -3,6 +3,7 @@ package runner
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -110,7 +111,7 @@ func (b *builder) spec() (*container.Config, *container.HostConfig) {
 	}
 	h := &container.HostConfig{AutoRemove: true}
 	for _, name := range b.Registry.Names {
-		h.ExtraHosts = append(h.ExtraHosts, name+":host-gateway")
+		h.ExtraHosts = append(h.ExtraHosts, name+":"+cmp.Or(b.Registry.Address, "host-gateway"))
 	}
 	if b.Registry.CA != nil {
 		c.Env = append(c.Env, "SSL_CERT_DIR=/etc/ssl/certs:"+buildDir+"/ca")

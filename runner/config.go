@@ -55,6 +55,12 @@ type Config struct {
 	// HostNames must resolve inside jobs to the Docker host: names that no
 	// DNS server knows, as in the TLS modes internal and off.
 	HostNames []string
+	// HostAddress is the address of the Docker host on which those names are
+	// served; default the one at which its containers reach it.
+	HostAddress string
+	// OnNetwork says that those names are aliases on Network as well, with the
+	// same ports: jobs that join it need no other way.
+	OnNetwork bool
 
 	// ExtraHosts are further names for runners and jobs, as name:address.
 	ExtraHosts []string

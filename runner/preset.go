@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -122,8 +123,10 @@ func (cfg Config) section(r Runner, at place) Section {
 		volumes = append(volumes, v)
 	}
 	var hosts []string
-	for _, name := range cfg.HostNames {
-		hosts = append(hosts, name+":"+at.gateway)
+	if network, _ := r.Docker["network_mode"].(string); !cfg.OnNetwork || network != cfg.Network {
+		for _, name := range cfg.HostNames {
+			hosts = append(hosts, name+":"+cmp.Or(cfg.HostAddress, at.gateway))
+		}
 	}
 	hosts = append(hosts, cfg.ExtraHosts...)
 	if cfg.HelperImage != "" {

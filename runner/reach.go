@@ -317,10 +317,25 @@ func (r *Runners) remedy(c call, why string) string {
 		return fmt.Sprintf("Give the name a record in DNS, or tell jobs its address: %s; or let them join a network where it is an alias: docker: {network_mode: NETWORK}.", named)
 	case strings.Contains(why, "connection refused") && own:
 		return "The Docker host publishes that port no more, or lets containers not through to it: see that a firewall on it lets the Docker networks in."
+	case own && (strings.Contains(why, "timeout") || strings.Contains(why, "deadline exceeded")):
+		return r.remedyHere(u)
 	case strings.Contains(why, "connection refused"), strings.Contains(why, "timeout"), strings.Contains(why, "no route"), strings.Contains(why, "unreachable"), strings.Contains(why, "deadline exceeded"):
 		return fmt.Sprintf("From a container that address leads nowhere: see that firewall and router let containers out to it, or tell jobs another address of the same host: %s%s.", named, r.hairpin(u))
 	}
 	return "See that a container on the jobs' network reaches that address."
+}
+
+// remedyHere is for a name that leads to the Docker host, which says nothing. An
+// Engine that has no proxy of its own for published ports leads containers of
+// one network to those of another by packet filter rules alone, which another
+// set of its rules drops.
+func (r *Runners) remedyHere(u *url.URL) string {
+	way := "take that setting out"
+	if r.cfg.OnNetwork {
+		way = fmt.Sprintf("let jobs join the stack's network, where the name is known: docker: {network_mode: %s}", r.cfg.Network)
+	}
+	return fmt.Sprintf("Containers do not get to the Docker host's own port for %s: see that a firewall on it lets the Docker networks in. "+
+		`Where its /etc/docker/daemon.json has "userland-proxy": false, %s.`, u.Hostname(), way)
 }
 
 // hairpin is what to try where a name leads to the Docker host's own public

@@ -184,3 +184,21 @@ func TestUnreached(t *testing.T) {
 		}
 	}
 }
+
+// A port of the Docker host itself that says nothing is told apart from one
+// elsewhere: the Engine's own rules may be in the way.
+func TestUnreachedHere(t *testing.T) {
+	for onNetwork, want := range map[bool]string{true: "docker: {network_mode: lab-net}", false: "take that setting out"} {
+		cfg := private("https://hg.example.org")
+		cfg.HostNames, cfg.OnNetwork, cfg.Network = []string{"hg.example.org"}, onNetwork, "lab-net"
+		cfg.Runners = []Runner{{Name: "a"}}
+		r := runners(t, cfg)
+		got := r.remedy(call{url: "https://hg.example.org"}, "dial tcp 172.17.0.1:443: i/o timeout")
+		if !strings.Contains(got, `"userland-proxy": false`) || !strings.Contains(got, want) {
+			t.Error(got)
+		}
+		if got := r.remedy(call{url: "https://gitlab.example.com"}, "dial tcp 10.0.0.1:443: i/o timeout"); strings.Contains(got, "userland") {
+			t.Error(got)
+		}
+	}
+}

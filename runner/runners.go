@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"log/slog"
@@ -204,7 +205,7 @@ func (cfg Config) forgeHost() string {
 func (cfg Config) names() []string {
 	var list []string
 	for _, name := range cfg.HostNames {
-		list = append(list, name+":"+hostGateway)
+		list = append(list, name+":"+cmp.Or(cfg.HostAddress, hostGateway))
 	}
 	return append(list, cfg.ExtraHosts...)
 }

@@ -45,6 +45,12 @@ type Config struct {
 	HTTPPort  int // published port of entrypoint web; default 80
 	HTTPSPort int // published port of entrypoint websecure; default 443
 	SSHPort   int // published port of the TCP entrypoint ssh; 0: no such entrypoint
+	// HTTPAddress, HTTPSAddress and SSHAddress are addresses of the Docker host
+	// that the ports are published on; "": on all.
+	HTTPAddress, HTTPSAddress, SSHAddress string
+	// PublicPort is the https port that people use, where a router or another
+	// proxy in front leads one to HTTPSPort; default HTTPSPort.
+	PublicPort int
 
 	LogLevel  string // default INFO
 	Dashboard Dashboard
@@ -55,6 +61,9 @@ type Config struct {
 	// every mode, aliases of the proxy on Network, so that a container there
 	// finds the forge under its public name. The dashboard's need not be said.
 	Hosts []string
+	// TrustedProxies are addresses or networks of proxies in front, whose
+	// X-Forwarded headers are passed on.
+	TrustedProxies []string
 	// Flags are further static flags, "--ping.entrypoint=x"; they come last.
 	Flags []string
 	// Labels are further container labels.
@@ -105,6 +114,7 @@ func (cfg Config) withDefaults() Config {
 	cfg.Socket = cmp.Or(cfg.Socket, "/var/run/docker.sock")
 	cfg.HTTPPort = cmp.Or(cfg.HTTPPort, 80)
 	cfg.HTTPSPort = cmp.Or(cfg.HTTPSPort, 443)
+	cfg.PublicPort = cmp.Or(cfg.PublicPort, cfg.HTTPSPort)
 	cfg.LogLevel = strings.ToUpper(cmp.Or(cfg.LogLevel, "INFO"))
 	cfg.TLS.Challenge = cmp.Or(cfg.TLS.Challenge, ChallengeTLS)
 	if cfg.TLS.Mode == "" {

@@ -3,6 +3,7 @@ package traefik
 import (
 	"fmt"
 	"path"
+	"strings"
 
 	"github.com/heptaup/hepta/internal/converge"
 )
@@ -38,6 +39,9 @@ func Flags(cfg Config) []string {
 	if cfg.SSHPort != 0 {
 		flags = append(flags, "--entrypoints.ssh.address=:22")
 	}
+	if len(cfg.TrustedProxies) > 0 {
+		flags = append(flags, fmt.Sprintf("--entrypoints.%s.forwardedheaders.trustedips=%s", cfg.entrypoint(), strings.Join(cfg.TrustedProxies, ",")))
+	}
 	flags = append(flags,
 		fmt.Sprintf("--entrypoints.%s.transport.respondingtimeouts.readtimeout=%s", cfg.entrypoint(), readTimeout),
 		"--providers.docker=true",
@@ -69,8 +73,8 @@ func (cfg Config) secureFlags() []string {
 		return nil
 	}
 	to := "websecure"
-	if cfg.HTTPSPort != 443 {
-		to = fmt.Sprintf(":%d", cfg.HTTPSPort)
+	if cfg.PublicPort != 443 {
+		to = fmt.Sprintf(":%d", cfg.PublicPort)
 	}
 	const redirect = "--entrypoints.web.http.redirections.entrypoint."
 	flags := []string{

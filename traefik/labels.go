@@ -58,7 +58,7 @@ func Labels(cfg Config, routes ...Route) map[string]string {
 const hstsLife = 180 * 24 * time.Hour
 
 func (cfg Config) sendsHSTS() bool {
-	return (cfg.TLS.Mode == TLSACME || cfg.TLS.Mode == TLSFiles) && cfg.HTTPSPort == 443
+	return (cfg.TLS.Mode == TLSACME || cfg.TLS.Mode == TLSFiles) && cfg.PublicPort == 443
 }
 
 // SSHLabels publish a container's port on the proxy's entrypoint ssh. Plain

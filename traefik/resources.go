@@ -89,7 +89,7 @@ func (cfg Config) container() converge.Container {
 			{Network: cfg.Network, Aliases: append([]string{Name(cfg.Stack)}, cfg.hosts()...)},
 			{Network: socketNetwork(cfg.Stack)},
 		},
-		Ports: []converge.Port{{Host: cfg.HTTPPort, Container: 80}},
+		Ports: cfg.published(),
 		// It stays root, for what it has to read: keys that are root's alone, and
 		// whatever people put beside them. DAC_OVERRIDE is for files of other
 		// owners among those; nothing else is left of being root.
@@ -119,12 +119,6 @@ func (cfg Config) container() converge.Container {
 	if cfg.flagsName("plugins") { // where it keeps those that it has fetched
 		c.Tmpfs = append(c.Tmpfs, "/plugins-storage")
 	}
-	if cfg.TLS.Mode != TLSOff {
-		c.Ports = append(c.Ports, converge.Port{Host: cfg.HTTPSPort, Container: 443})
-	}
-	if cfg.SSHPort != 0 {
-		c.Ports = append(c.Ports, converge.Port{Host: cfg.SSHPort, Container: 22})
-	}
 	if cfg.TLS.Mode == TLSACME {
 		c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.Data, Source: "traefik/acme", Target: acmeDir})
 		if len(cfg.TLS.CACertificates) > 0 {
@@ -132,6 +126,18 @@ func (cfg Config) container() converge.Container {
 		}
 	}
 	return c
+}
+
+// published are the ports of the Docker host that lead to the proxy.
+func (cfg Config) published() []converge.Port {
+	ports := []converge.Port{{HostIP: cfg.HTTPAddress, Host: cfg.HTTPPort, Container: 80}}
+	if cfg.TLS.Mode != TLSOff {
+		ports = append(ports, converge.Port{HostIP: cfg.HTTPSAddress, Host: cfg.HTTPSPort, Container: 443})
+	}
+	if cfg.SSHPort != 0 {
+		ports = append(ports, converge.Port{HostIP: cfg.SSHAddress, Host: cfg.SSHPort, Container: 22})
+	}
+	return ports
 }
 
 // flagsName reports whether a flag of the user's own has text in it, in

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/url"
 	"path"
 	"slices"
@@ -91,23 +92,26 @@ func (p *problems) place(cfg Config) {
 }
 
 func (p *problems) ports(cfg Config) {
-	taken := make(map[int]string)
-	claim := func(key string, port int) {
-		switch other, twice := taken[port]; {
-		case port < 1 || port > 65535:
-			p.add(key, "use 1 to 65535", "%d is no port", port)
-		case twice:
-			p.add(key, "take another one", "port %d is %s already", port, other)
+	keys := map[int]string{80: "traefik.http_port", 443: "traefik.https_port", 22: "traefik.ssh_port"}
+	var taken []converge.Port
+	for _, port := range cfg.published() {
+		key := keys[port.Container]
+		if port.HostIP != "" && net.ParseIP(port.HostIP) == nil {
+			p.add(key, "name an address of the Docker host, as in 203.0.113.7:443", "%q is no IP address", port.HostIP)
+			continue
+		}
+		other := slices.IndexFunc(taken, port.Overlaps)
+		switch {
+		case port.Host < 1 || port.Host > 65535:
+			p.add(key, "use 1 to 65535", "%d is no port", port.Host)
+		case other >= 0:
+			p.add(key, "take another one", "port %d is %s already", port.Host, keys[taken[other].Container])
 		default:
-			taken[port] = key
+			taken = append(taken, port)
 		}
 	}
-	claim("traefik.http_port", cfg.HTTPPort)
-	if cfg.TLS.Mode != TLSOff {
-		claim("traefik.https_port", cfg.HTTPSPort)
-	}
-	if cfg.SSHPort != 0 {
-		claim("traefik.ssh_port", cfg.SSHPort)
+	if cfg.PublicPort != cfg.HTTPSPort && (cfg.PublicPort < 1 || cfg.PublicPort > 65535) {
+		p.add("traefik.public_port", "use 1 to 65535", "%d is no port", cfg.PublicPort)
 	}
 }
 

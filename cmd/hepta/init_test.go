@@ -41,7 +41,7 @@ func TestInitAsks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.Forge.Host != "hg.example.org" || cfg.Registry != nil || cfg.ACME == nil || cfg.ACME.Email != "admin@example.org" || cfg.Heptapod.SSH.Port != 2222 || len(cfg.Runners) != 2 {
+	if cfg.Forge.Host != "hg.example.org" || cfg.Registry != nil || cfg.ACME == nil || cfg.ACME.Email != "admin@example.org" || cfg.Heptapod.SSH.Port != "2222" || len(cfg.Runners) != 2 {
 		text, _ := os.ReadFile(file)
 		t.Errorf("wrote\n%s", text)
 	}

@@ -59,7 +59,7 @@ func (s *Stack) check() error {
 		}
 		for _, p := range c.Ports {
 			for _, q := range ports {
-				if q.port.overlaps(p) {
+				if q.port.Overlaps(p) {
 					fail("services %s and %s both want port %s", q.service, c.Service, p)
 				}
 			}
@@ -184,8 +184,8 @@ func (s *Stack) Shows(c *Container, file string) (inside string, ok bool) {
 	return inside, ok
 }
 
-// overlaps says whether two published ports cannot be had at once.
-func (p Port) overlaps(q Port) bool {
+// Overlaps says whether two published ports cannot be had at once.
+func (p Port) Overlaps(q Port) bool {
 	p, q = p.canonical(), q.canonical()
 	anywhere := func(ip string) bool { return slices.Contains([]string{"", "0.0.0.0", "::"}, ip) }
 	return p.Host == q.Host && p.Host != 0 && p.Proto == q.Proto &&

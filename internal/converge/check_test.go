@@ -74,7 +74,7 @@ func TestPortsOverlap(t *testing.T) {
 		{Port{Host: 80, HostIP: "::"}, Port{Host: 80}, true},
 		{Port{}, Port{}, false},
 	} {
-		if c.a.overlaps(c.b) != c.want || c.b.overlaps(c.a) != c.want {
+		if c.a.Overlaps(c.b) != c.want || c.b.Overlaps(c.a) != c.want {
 			t.Errorf("%v and %v: want %v", c.a, c.b, c.want)
 		}
 	}

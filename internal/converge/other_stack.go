@@ -43,7 +43,7 @@ func (p *planner) wantsPortOf(stack string) bool {
 		}
 		spec, _ := parseSpec(c.Labels[LabelSpec])
 		for _, port := range spec.Ports {
-			if slices.ContainsFunc(p.s.Containers, func(d Container) bool { return slices.ContainsFunc(d.Ports, port.overlaps) }) {
+			if slices.ContainsFunc(p.s.Containers, func(d Container) bool { return slices.ContainsFunc(d.Ports, port.Overlaps) }) {
 				return true
 			}
 		}

@@ -254,7 +254,7 @@ func (p *planner) checkPorts() error {
 		}
 		for _, want := range v.want.Ports {
 			for _, c := range p.o.Containers {
-				if c.Service != "" || !c.Running() || !slices.ContainsFunc(c.Ports, want.overlaps) {
+				if c.Service != "" || !c.Running() || !slices.ContainsFunc(c.Ports, want.Overlaps) {
 					continue
 				}
 				f := &fault.Error{Op: "plan", What: "container " + v.want.Name,

@@ -126,7 +126,7 @@ func (p *planner) wireStart(v *service, donors map[*node][]*node) {
 	v.start.after(needs...)
 	for _, want := range v.want.Ports {
 		for _, c := range p.o.Containers {
-			if stop := p.stops[c.ID]; stop != nil && slices.ContainsFunc(c.Ports, want.overlaps) {
+			if stop := p.stops[c.ID]; stop != nil && slices.ContainsFunc(c.Ports, want.Overlaps) {
 				v.start.after(stop)
 			}
 		}
@@ -161,7 +161,7 @@ func (p *planner) donors() map[*node][]*node {
 		}
 		for _, want := range v.want.Ports {
 			for _, c := range p.o.Containers {
-				if stop := p.stops[c.ID]; stop != nil && stop != v.stop && slices.ContainsFunc(c.Ports, want.overlaps) {
+				if stop := p.stops[c.ID]; stop != nil && stop != v.stop && slices.ContainsFunc(c.Ports, want.Overlaps) {
 					donors[stop] = append(donors[stop], v.start)
 				}
 			}

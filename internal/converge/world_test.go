@@ -283,7 +283,7 @@ func (w *world) start(s *Stack, op Operation) error {
 	}
 	for _, other := range w.containers {
 		for _, p := range other.Ports {
-			if other.Running() && slices.ContainsFunc(b.Ports, p.overlaps) {
+			if other.Running() && slices.ContainsFunc(b.Ports, p.Overlaps) {
 				return fmt.Errorf("start %s: port %s is already allocated by %s", b.Name, p, other.Name)
 			}
 		}

@@ -256,7 +256,8 @@ var kinds = map[string]func(string) string{
 		}
 		return ""
 	},
-	"url": wrongURL,
+	"url":       wrongURL,
+	"published": wrongPort,
 	"email": func(s string) string {
 		if a, err := mail.ParseAddress(s); err != nil || a.Address != s {
 			return "is not a mail address: write it as in hg@example.org"

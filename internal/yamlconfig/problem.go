@@ -7,7 +7,7 @@
 //	yaml:"host"          the key; "-" is not read
 //	short:"host"         on a struct field: a scalar instead of a mapping fills this key
 //	default:"web"        what SetDefaults fills in
-//	check:"host"         name, host, port, image, url, email, abs, file, size, text, var
+//	check:"host"         name, host, port, image, url, email, abs, published, file, size, text, var
 //	oneof:"a b"          the only values
 //	min:"1" max:"100"    bounds of a number, or of the length of a text
 //	key:"name"           on a list: the element's key that must be there and unique
