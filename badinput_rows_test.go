@@ -91,6 +91,9 @@ var badInputRows = []badInputRow{
 	{key: "acme", yaml: "forge: a.b\nacme: ¤", value: "{email: x@a.b}"},
 	{key: "acme.email", yaml: "forge: a.b\nacme: {email: ¤}", value: "x@a.b"},
 	{key: "acme.challenge", yaml: "forge: a.b\nacme: {email: x@a.b, challenge: ¤}", value: "http"},
+	{key: "acme.provider", yaml: "forge: a.b\nacme: {email: x@a.b, challenge: dns, provider: ¤}", value: "cloudflare"},
+	{key: "acme.credentials", yaml: "forge: a.b\nacme: {email: x@a.b, challenge: dns, provider: ovh, credentials: ¤}", part: "{OVH_TOKEN: ¤}", value: "secret"},
+	{key: "acme.resolvers", yaml: "forge: a.b\nacme: {email: x@a.b, challenge: dns, provider: ovh, resolvers: ¤}", part: "[¤]", value: "\"192.0.2.53:53\""},
 	{key: "acme.server", yaml: "forge: a.b\nacme: {email: x@a.b, server: ¤}", value: "https://c.d/directory"},
 
 	{key: "traefik", yaml: "forge: a.b\ntraefik: ¤", value: "{http_port: 81}"},
@@ -103,6 +106,8 @@ var badInputRows = []badInputRow{
 	{key: "traefik.dashboard.host", yaml: "forge: a.b\ntraefik: {dashboard: {host: ¤, users_file: users}}", value: "d.b"},
 	{key: "traefik.dashboard.users_file", yaml: "forge: a.b\ntraefik: {dashboard: {host: d.b, users_file: ¤}}", value: "users"},
 	{key: "traefik.flags", yaml: "forge: a.b\ntraefik: {flags: ¤}", part: "[¤]", value: "--ping.entrypoint=§"},
+	{key: "traefik.environment", yaml: "forge: a.b\ntraefik: {environment: ¤}", part: "{A: ¤}", value: "§"},
+	{key: "traefik.environment", yaml: "forge: a.b\ntraefik: {environment: ¤}", part: "{¤: x}", value: "§", inner: true},
 	{key: "traefik.labels", yaml: "forge: a.b\ntraefik: {labels: ¤}", part: "{team: ¤}", value: "§"},
 	{key: "traefik.labels", yaml: "forge: a.b\ntraefik: {labels: ¤}", part: "{¤: x}", value: "§", inner: true},
 
@@ -110,6 +115,9 @@ var badInputRows = []badInputRow{
 	{key: "tls.mode", yaml: "forge: a.b\ntls: {mode: ¤}", value: "off"},
 	{key: "tls.email", yaml: "forge: a.b\ntls: {email: ¤}", value: "x@a.b"},
 	{key: "tls.challenge", yaml: acmeRow + "challenge: ¤}", value: "http"},
+	{key: "tls.provider", yaml: acmeRow + "challenge: dns, provider: ¤}", value: "cloudflare"},
+	{key: "tls.credentials", yaml: acmeRow + "challenge: dns, provider: ovh, credentials: ¤}", part: "{OVH_TOKEN: ¤}", value: "secret"},
+	{key: "tls.resolvers", yaml: acmeRow + "challenge: dns, provider: ovh, resolvers: ¤}", part: "[¤]", value: "\"192.0.2.53:53\""},
 	{key: "tls.server", yaml: acmeRow + "server: ¤}", value: "https://c.d/directory"},
 	{key: "tls.ca", yaml: acmeRow + "ca: ¤}", value: "ca"},
 	{key: "tls.certificate", yaml: "forge: a.b\ntls: {mode: files, key: key, certificate: ¤}", value: "crt"},

@@ -25,7 +25,10 @@ const (
 	// acmePatience is how long an ACME server may take, unless Traefik says
 	// before that it has got nothing from it.
 	acmePatience = 2 * time.Minute
-	acmePoll     = time.Second
+	// dnsPatience is that with the challenge dns, where a record has to reach
+	// all servers of the domain first.
+	dnsPatience = 15 * time.Minute
+	acmePoll    = time.Second
 )
 
 // certificates are those of the stack's own proxy.
@@ -71,7 +74,11 @@ func (s *Stack) certified(ctx context.Context, e *engine.Engine) error {
 // awaitCertificates returns once the proxy serves a certificate for each of
 // hosts, or says why it does not.
 func (s *Stack) awaitCertificates(ctx context.Context, e *engine.Engine, hosts []string) error {
-	for until := time.Now().Add(acmePatience); ; {
+	patience := acmePatience
+	if s.cfg.TLS.Challenge == traefik.ChallengeDNS {
+		patience = dnsPatience
+	}
+	for until := time.Now().Add(patience); ; {
 		var err error
 		if hosts, err = s.served(ctx, e, hosts); err != nil || len(hosts) == 0 {
 			return err
@@ -81,18 +88,20 @@ func (s *Stack) awaitCertificates(ctx context.Context, e *engine.Engine, hosts [
 		case err != nil:
 			return err
 		case why == "" && time.Now().After(until):
-			why = "Traefik has not got one in " + acmePatience.String()
+			why = "Traefik has not got one in " + patience.String()
 		}
 		if why != "" {
-			port := "443"
-			if s.cfg.TLS.Challenge == traefik.ChallengeHTTP {
-				port = "80"
+			name, see := traefik.Name(s.cfg.Stack), "See that the name leads to this host and that port 443 of it is reached from the internet."
+			switch s.cfg.TLS.Challenge {
+			case traefik.ChallengeHTTP:
+				see = strings.Replace(see, "443", "80", 1)
+			case traefik.ChallengeDNS:
+				see = fmt.Sprintf("See that tls.credentials let %s write records of the domain, and that the Docker host reaches its API: https://go-acme.github.io/lego/dns/%[1]s", s.cfg.TLS.Provider)
 			}
-			name := traefik.Name(s.cfg.Stack)
 			return &fault.Error{Op: "get certificate of", What: strings.Join(hosts, ", "),
 				Why: "the proxy serves one of its own, which nobody trusts: " + why,
-				Remedy: fmt.Sprintf("Everything else is up. See that the name leads to this host and that port %s of it is reached from the internet. "+
-					"Traefik tries again when it is started: docker restart %s, then hepta up.", port, name)}
+				Remedy: fmt.Sprintf("Everything else is up. %s "+
+					"Traefik tries again when it is started: docker restart %s, then hepta up.", see, name)}
 		}
 		pause := time.NewTimer(acmePoll)
 		select {

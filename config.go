@@ -62,10 +62,19 @@ type Docker struct {
 type ACME struct {
 	// Mail address of the ACME account.
 	Email string `yaml:"email" check:"email"`
-	// How the server checks that a name is ours: tls-alpn needs port 443 from outside, http port 80. Default: tls-alpn.
-	Challenge string `yaml:"challenge" oneof:"tls-alpn http"`
+	// How the server checks that a name is ours: tls-alpn needs port 443 from outside, http port 80, dns nothing but a provider. Default: tls-alpn.
+	Challenge string `yaml:"challenge" oneof:"tls-alpn http dns"`
+	// Who serves the domain, challenge dns, by the name in https://go-acme.github.io/lego/dns, such as cloudflare.
+	Provider string `yaml:"provider"`
+	// Files with the provider's credentials, by the names of the variables there, as in CF_DNS_API_TOKEN: cf.secret. Traefik is given them as files.
+	CredentialFiles map[string]string `yaml:"credentials" check:"var" into:"Credentials" private:"true"`
+	// DNS servers, as address:port, that are asked whether the provider shows the challenge's record. Default: those of the Docker host.
+	Resolvers []string `yaml:"resolvers"`
 	// Address of the ACME directory. Default: Let's Encrypt.
 	Server string `yaml:"server" check:"url"`
+
+	// Credentials are the content of those files.
+	Credentials map[string][]byte `yaml:"-" json:"-"`
 }
 
 // Traefik is the proxy.
@@ -84,6 +93,8 @@ type Traefik struct {
 	Dashboard *Dashboard `yaml:"dashboard"`
 	// Further static flags, such as --ping.entrypoint=x. They come last.
 	Flags []string `yaml:"flags" private:"inside"`
+	// Further environment, such as HTTPS_PROXY. Not for secrets: docker inspect shows it.
+	Environment map[string]string `yaml:"environment" check:"var" private:"inside"`
 	// Further labels of the container.
 	Labels map[string]string `yaml:"labels"`
 }
@@ -104,8 +115,14 @@ type TLS struct {
 	Mode string `yaml:"mode" oneof:"acme internal files off"`
 	// Mail address of the ACME account.
 	Email string `yaml:"email" check:"email"`
-	// How the ACME server checks that a name is ours: tls-alpn needs port 443 from outside, http port 80.
-	Challenge string `yaml:"challenge" default:"tls-alpn" oneof:"tls-alpn http"`
+	// How the ACME server checks that a name is ours: tls-alpn needs port 443 from outside, http port 80, dns nothing but a provider.
+	Challenge string `yaml:"challenge" default:"tls-alpn" oneof:"tls-alpn http dns"`
+	// Who serves the domain, challenge dns, by the name in https://go-acme.github.io/lego/dns, such as cloudflare.
+	Provider string `yaml:"provider"`
+	// Files with the provider's credentials, by the names of the variables there, as in CF_DNS_API_TOKEN: cf.secret. Traefik is given them as files.
+	CredentialFiles map[string]string `yaml:"credentials" check:"var" into:"Credentials" private:"true"`
+	// DNS servers, as address:port, that are asked whether the provider shows the challenge's record. Default: those of the Docker host.
+	Resolvers []string `yaml:"resolvers"`
 	// Address of the ACME directory. Default: Let's Encrypt.
 	Server string `yaml:"server" check:"url"`
 	// PEM file with the authorities that are trusted when talking to server.
@@ -115,10 +132,11 @@ type TLS struct {
 	// PEM file with the key, mode files.
 	KeyFile string `yaml:"key" into:"Key" private:"true"`
 
-	// CA, Certificate and Key are the content of those files.
-	CA          []byte `yaml:"-" json:"-"`
-	Certificate []byte `yaml:"-" json:"-"`
-	Key         []byte `yaml:"-" json:"-"`
+	// Credentials, CA, Certificate and Key are the content of those files.
+	Credentials map[string][]byte `yaml:"-" json:"-"`
+	CA          []byte            `yaml:"-" json:"-"`
+	Certificate []byte            `yaml:"-" json:"-"`
+	Key         []byte            `yaml:"-" json:"-"`
 }
 
 // Registry is the forge's container registry.

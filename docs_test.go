@@ -108,6 +108,9 @@ func takes(f reflect.StructField) string {
 	if values := f.Tag.Get("oneof"); values != "" {
 		return "`" + strings.ReplaceAll(values, " ", "`, `") + "`"
 	}
+	if f.Tag.Get("into") != "" && f.Type.Kind() == reflect.Map {
+		return "mapping of files"
+	}
 	if f.Tag.Get("into") != "" {
 		return "file"
 	}

@@ -15,7 +15,8 @@ import (
 
 // bareEngine is a Docker Engine with nothing on it; it counts what it is asked.
 type bareEngine struct {
-	minAPI string
+	minAPI   string
+	security []string // its Info's SecurityOptions
 
 	mu    sync.Mutex
 	asked map[string]int // "GET /version" → times
@@ -50,6 +51,8 @@ func (e *bareEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer = []string{}
 	case "/volumes":
 		answer = map[string]any{"Volumes": []string{}}
+	case "/info":
+		answer = map[string]any{"SecurityOptions": append([]string{"name=seccomp,profile=builtin"}, e.security...)}
 	case "/version":
 		answer = map[string]any{"Version": "29.0.0", "ApiVersion": "1.52", "MinAPIVersion": e.minAPI}
 	default:
@@ -127,7 +130,38 @@ func TestNothingToDoAsksForNoVersion(t *testing.T) {
 	if _, err := s.Up(t.Context(), UpOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if n := e.count("GET /version"); n != 0 {
+	if n := e.count("GET /version") + e.count("GET /info"); n != 0 {
 		t.Errorf("asked %d times", n)
+	}
+}
+
+// An Engine whose containers cannot use files of its host is refused before
+// anything is done, for a forge and for runners alone.
+func TestEngineThatKeepsFilesFromContainers(t *testing.T) {
+	for _, text := range []string{"forge: hg.example.org\n", "forge: {url: https://hg.example.org}\nrunners: [{name: r, forge: {token_file: glrt.secret}}]\n"} {
+		for option, want := range map[string]string{"name=userns": "userns-remap", "name=selinux": "selinux-enabled"} {
+			cfg, err := Parse("", []byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(cfg.Runners) > 0 {
+				cfg.Runners[0].Forge.Token = NewSecret("glrt-canary")
+			}
+			s, err := New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, e := onBareOf(t, s, "1.44")
+			e.security = []string{option}
+			if _, err := s.Plan(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("plan on %s: %v", option, err)
+			}
+			if _, err := s.Up(t.Context(), UpOptions{}); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("up on %s: %v", option, err)
+			}
+			if calls := e.changes(); len(calls) > 0 {
+				t.Errorf("something was done before that: %v", calls)
+			}
+		}
 	}
 }

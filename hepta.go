@@ -120,13 +120,18 @@ func (s *Stack) engine(ctx context.Context) (*engine.Engine, error) {
 	return engine.New(docker, s.opts.Log, s.opts.Progress).Reached(s.opts.Host), nil
 }
 
-// fits asks the Engine whether the proxy's image can work with it.
+// fits asks the Engine whether containers can work with files of its host, and
+// the proxy's image with the Engine.
 func (s *Stack) fits(ctx context.Context) error {
-	if s.cfg.elsewhere() {
-		return nil
-	}
 	docker, err := s.docker(ctx)
 	if err != nil {
+		return err
+	}
+	info, err := docker.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("ask engine for its settings: %w", err)
+	}
+	if err := engine.CheckSecurity(info.SecurityOptions); err != nil || s.cfg.elsewhere() {
 		return err
 	}
 	server, err := docker.ServerVersion(ctx)

@@ -41,6 +41,13 @@ func (c *Config) normal() *Config {
 		n.TLS.Email = cmp.Or(n.TLS.Email, a.Email)
 		n.TLS.Challenge = cmp.Or(n.TLS.Challenge, a.Challenge)
 		n.TLS.Server = cmp.Or(n.TLS.Server, a.Server)
+		n.TLS.Provider = cmp.Or(n.TLS.Provider, a.Provider)
+		if len(n.TLS.Credentials)+len(n.TLS.CredentialFiles) == 0 {
+			n.TLS.CredentialFiles, n.TLS.Credentials = a.CredentialFiles, a.Credentials
+		}
+		if len(n.TLS.Resolvers) == 0 {
+			n.TLS.Resolvers = a.Resolvers
+		}
 		n.ACME = nil
 	}
 	if n.TLS.Mode == "" {

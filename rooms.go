@@ -27,10 +27,11 @@ func (c *Config) traefik() traefik.Config {
 		Image: c.Traefik.Image, SocketProxyImage: c.Traefik.SocketProxyImage, Socket: c.Socket, HTTPPort: c.Traefik.HTTPPort.Number(), HTTPSPort: c.Traefik.HTTPSPort.Number(),
 		HTTPAddress: c.Traefik.HTTPPort.Address(), HTTPSAddress: c.Traefik.HTTPSPort.Address(),
 		TrustedProxies: c.Heptapod.TrustedProxies,
-		LogLevel:       c.Traefik.LogLevel, Flags: c.Traefik.Flags, Labels: c.Traefik.Labels,
+		LogLevel:       c.Traefik.LogLevel, Flags: c.Traefik.Flags, Environment: c.Traefik.Environment, Labels: c.Traefik.Labels,
 		Hosts: c.hosts(),
 		TLS: traefik.TLS{
 			Mode: c.tlsMode(), Email: c.TLS.Email, Challenge: c.TLS.Challenge,
+			Provider: c.TLS.Provider, Credentials: c.TLS.Credentials, Resolvers: c.TLS.Resolvers,
 			CAServer: c.TLS.Server, CACertificates: c.TLS.CA,
 			Certificate: c.TLS.Certificate, Key: c.TLS.Key,
 		},

@@ -50,10 +50,25 @@ func (c *Config) routesItself() bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(c.Traefik.Flags, func(flag string) bool {
-		flag = strings.ToLower(flag)
-		return strings.HasPrefix(flag, "--entrypoints.") || strings.HasPrefix(flag, "--providers.")
-	})
+	return slices.ContainsFunc(c.Traefik.Flags, c.replacesRoute)
+}
+
+// replacesRoute reports whether a flag changes where the entrypoint that leads
+// to the forge listens or whom it talks to, or how Traefik finds containers.
+// Anything else of an entrypoint, and other ones, leave the way as it is.
+func (c *Config) replacesRoute(flag string) bool {
+	name, value, _ := strings.Cut(strings.ToLower(flag), "=")
+	entrypoint, port := "websecure", ":443"
+	if c.tlsMode() == traefik.TLSOff {
+		entrypoint, port = "web", ":80"
+	}
+	switch name {
+	case "--entrypoints." + entrypoint + ".address":
+		return value != port && value != port+"/tcp"
+	case "--entrypoints." + entrypoint + ".http.tls.options": // may ask for certificates of clients
+		return true
+	}
+	return name == "--providers.docker" || strings.HasPrefix(name, "--providers.docker.")
 }
 
 // seeRoute returns once the forge answers through the proxy. It asks from the

@@ -66,7 +66,15 @@ func TestWayThroughTheProxy(t *testing.T) {
 		{"no TLS, below a path", "heptapod: {external_url: 'http://hg.example.org/forge'}\ntls: {mode: off}\n", "200", after(0, answer("")),
 			[]string{"hg.example.org:80:hepta-traefik:80", "http://hg.example.org/forge/users/sign_in"}, 0, 0, ""},
 		{"own routes", "heptapod: {labels: {Traefik.http.routers.hepta-forge.rule: Host(`x`)}}\n", "200", after(time.Hour, answer("404")), nil, 0, 0, ""},
-		{"own entrypoints", "traefik: {flags: ['--entryPoints.other.address=:81']}\n", "200", after(time.Hour, answer("404")), nil, 0, 0, ""},
+		{"another address", "traefik: {flags: ['--entryPoints.WebSecure.address=:8443']}\n", "200", after(time.Hour, answer("404")), nil, 0, 0, ""},
+		{"another address of plain http", "tls: {mode: off}\ntraefik: {flags: ['--entrypoints.web.address=127.0.0.1:80']}\n", "200", after(time.Hour, answer("404")), nil, 0, 0, ""},
+		{"certificates of clients", "traefik: {flags: ['--entrypoints.websecure.http.tls.options=mtls@file']}\n", "200", after(time.Hour, answer("404")), nil, 0, 0, ""},
+		{"own constraints", "traefik: {flags: ['--providers.docker.constraints=Label(`a`,`b`)']}\n", "200", after(time.Hour, answer("404")), nil, 0, 0, ""},
+		{"one more entrypoint", "traefik: {flags: ['--entryPoints.other.address=:81']}\n", "200", after(2*time.Second, answer("404")), nil, 2 * time.Second, 2 * time.Second, ""},
+		{"a proxy in front", "traefik: {flags: ['--entrypoints.websecure.forwardedheaders.trustedips=192.0.2.7']}\n", "200", after(2*time.Second, answer("404")), nil, 2 * time.Second, 2 * time.Second, ""},
+		{"the same address", "traefik: {flags: ['--entrypoints.websecure.address=:443']}\n", "200", after(2*time.Second, answer("404")), nil, 2 * time.Second, 2 * time.Second, ""},
+		{"the other entrypoint", "traefik: {flags: ['--entrypoints.web.address=:8080']}\n", "200", after(2*time.Second, answer("404")), nil, 2 * time.Second, 2 * time.Second, ""},
+		{"another provider", "traefik: {flags: ['--providers.http.endpoint=http://a.b']}\n", "200", after(2*time.Second, answer("404")), nil, 2 * time.Second, 2 * time.Second, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text := "forge: hg.example.org\n" + c.yaml

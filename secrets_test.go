@@ -73,7 +73,16 @@ func secretive(t *testing.T) *Config {
 func withACME(t *testing.T) *Config {
 	t.Helper()
 	cfg := secretive(t)
-	cfg.TLS = TLS{Mode: "acme", Email: "admin@example.org"}
+	cfg.TLS = TLS{Mode: "acme", Email: "admin@example.org", Challenge: "dns", Provider: "ovh", Credentials: map[string][]byte{"OVH_CONSUMER_KEY": []byte("ovh-" + canary)}}
+	return cfg
+}
+
+// withShortACME is withACME in the short form.
+func withShortACME(t *testing.T) *Config {
+	t.Helper()
+	cfg := withACME(t)
+	cfg.ACME = &ACME{Email: cfg.TLS.Email, Challenge: cfg.TLS.Challenge, Provider: cfg.TLS.Provider, Credentials: cfg.TLS.Credentials}
+	cfg.TLS = TLS{}
 	return cfg
 }
 
@@ -88,7 +97,7 @@ func besideAnother(t *testing.T) *Config {
 }
 
 // secretives are configurations that have every secret among them.
-var secretives = map[string]func(*testing.T) *Config{"files": secretive, "acme": withACME, "elsewhere": besideAnother}
+var secretives = map[string]func(*testing.T) *Config{"files": secretive, "acme": withACME, "acme, short": withShortACME, "elsewhere": besideAnother}
 
 // Every key whose file is private has the canary in one of the configurations,
 // so that a new one is not forgotten here.

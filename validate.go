@@ -46,10 +46,10 @@ func origin(path string, at yamlconfig.Positions) string {
 	for long, short := range map[string]string{
 		"traefik.socket": "socket", "traefik.dashboard.users": "traefik.dashboard.users_file", "traefik.ssh_port": "heptapod.ssh.port",
 		"forge.url": "heptapod.external_url", "forge.token": "forge.token_file",
-		"heptapod.host": "forge", "tls.email": "acme.email", "tls.challenge": "acme.challenge", "tls.server": "acme.server",
+		"heptapod.host": "forge", "tls.email": "acme.email", "tls.provider": "acme.provider", "tls.credentials": "acme.credentials", "tls.resolvers": "acme.resolvers", "tls.challenge": "acme.challenge", "tls.server": "acme.server",
 	} {
 		index, below := strings.CutPrefix(path, long)
-		if !below || index != "" && index[0] != '[' {
+		if !below || index != "" && index[0] != '[' && index[0] != '.' {
 			continue
 		}
 		_, isLong := at[long]

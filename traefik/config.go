@@ -29,6 +29,7 @@ const (
 const (
 	ChallengeTLS  = "tls-alpn" // a handshake on port 443
 	ChallengeHTTP = "http"     // a request on port 80
+	ChallengeDNS  = "dns"      // a record in DNS, which a provider's API writes
 )
 
 // Config describes the proxy. The zero value of each field is its default.
@@ -66,6 +67,9 @@ type Config struct {
 	TrustedProxies []string
 	// Flags are further static flags, "--ping.entrypoint=x"; they come last.
 	Flags []string
+	// Environment are further variables of the proxy. No secrets: docker inspect
+	// shows them.
+	Environment map[string]string
 	// Labels are further container labels.
 	Labels map[string]string
 }
@@ -81,8 +85,18 @@ type Dashboard struct {
 type TLS struct {
 	Mode  TLSMode // default acme when Email is set, else internal
 	Email string  // ACME account
-	// Challenge is tls-alpn (default) or http.
+	// Challenge is tls-alpn (default), http or dns.
 	Challenge string
+	// Provider writes the records of the challenge dns: its name in lego, such
+	// as cloudflare.
+	Provider string
+	// Credentials are for the provider, by the names of lego's variables, such
+	// as CF_DNS_API_TOKEN. They are given to Traefik in files: no label, argument
+	// or variable shows them.
+	Credentials map[string][]byte
+	// Resolvers are DNS servers, as 192.0.2.53:53, that are asked whether the
+	// record is there; default those of the Docker host.
+	Resolvers []string
 	CAServer  string // ACME directory; default Let's Encrypt's
 	// CACertificates is a PEM bundle that Traefik trusts when it talks to CAServer.
 	CACertificates []byte

@@ -91,8 +91,15 @@ func (cfg Config) secureFlags() []string {
 	if cfg.TLS.CAServer != "" {
 		flags = append(flags, acme+"caserver="+cfg.TLS.CAServer)
 	}
-	if cfg.TLS.Challenge == ChallengeHTTP {
+	switch cfg.TLS.Challenge {
+	case ChallengeHTTP:
 		return append(flags, acme+"httpchallenge=true", acme+"httpchallenge.entrypoint=web")
+	case ChallengeDNS:
+		flags = append(flags, acme+"dnschallenge=true", acme+"dnschallenge.provider="+cfg.TLS.Provider)
+		if len(cfg.TLS.Resolvers) > 0 {
+			flags = append(flags, acme+"dnschallenge.resolvers="+strings.Join(cfg.TLS.Resolvers, ","))
+		}
+		return flags
 	}
 	return append(flags, acme+"tlschallenge=true")
 }

@@ -128,6 +128,13 @@ func (p *Proxy) engine(docker client.APIClient) *engine.Engine {
 
 // fits asks the Engine whether the image can work with it.
 func (p *Proxy) fits(ctx context.Context, docker client.APIClient) error {
+	info, err := docker.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("ask engine for its settings: %w", err)
+	}
+	if err := engine.CheckSecurity(info.SecurityOptions); err != nil {
+		return err
+	}
 	server, err := docker.ServerVersion(ctx)
 	if err != nil {
 		return fmt.Errorf("ask engine for its version: %w", err)

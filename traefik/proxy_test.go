@@ -30,6 +30,8 @@ func bareEngine(t *testing.T, minAPI string) (*client.Client, func() string) {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		switch path {
+		case "/info":
+			io.WriteString(w, `{"SecurityOptions":["name=seccomp,profile=builtin"]}`)
 		case "/version":
 			io.WriteString(w, `{"ApiVersion":"1.45","MinAPIVersion":"`+minAPI+`"}`)
 		case "/volumes":
@@ -81,7 +83,7 @@ func TestUpRefusesAnImageThatTheEngineDoesNotServe(t *testing.T) {
 	if _, err = p.Up(t.Context()); err == nil || !strings.Contains(fault.Describe(err), DefaultImage) {
 		t.Errorf("got %v", err)
 	}
-	if got := asked(); got != "/version" {
+	if got := asked(); got != "/info /version" {
 		t.Errorf("asked for %s", got)
 	}
 	if _, err := p.Down(t.Context()); err != nil {

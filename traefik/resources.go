@@ -60,6 +60,7 @@ func (p *Proxy) Resources() converge.Stack {
 			c.RecreateOn = []string{acmeCAFile}
 		}
 	}
+	files = append(files, cfg.addCredentials(&c)...)
 	s := converge.Stack{
 		Name:       cfg.Stack,
 		Data:       cfg.Data,
@@ -68,10 +69,18 @@ func (p *Proxy) Resources() converge.Stack {
 		Containers: []converge.Container{c},
 		Reads:      reads,
 		Decide:     append(decide, p.decideOldLogs),
+		Warn:       []func(*converge.Observed) []string{p.warnProvider},
 		Publishes:  labelEnable,
 	}
 	s.Add(cfg.socketProxy())
 	return s
+}
+
+func (p *Proxy) warnProvider(*converge.Observed) []string {
+	if text := unknownProvider(p.cfg.TLS.Provider); text != "" {
+		return []string{text}
+	}
+	return nil
 }
 
 func (cfg Config) container() converge.Container {
@@ -113,6 +122,9 @@ func (cfg Config) container() converge.Container {
 		LogMaxFiles: 5,
 		After:       []converge.Ref{"container:" + SocketProxyService},
 	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Environment)) {
+		c.Env = append(c.Env, name+"="+cfg.Environment[name])
+	}
 	if cfg.flagsName(logDir) {
 		c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.Data, Source: logSource, Target: logDir})
 	}
@@ -122,7 +134,7 @@ func (cfg Config) container() converge.Container {
 	if cfg.TLS.Mode == TLSACME {
 		c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.Data, Source: "traefik/acme", Target: acmeDir})
 		if len(cfg.TLS.CACertificates) > 0 {
-			c.Env = []string{"LEGO_CA_CERTIFICATES=" + path.Join(acmeDir, path.Base(acmeCAFile))}
+			c.Env = append(c.Env, "LEGO_CA_CERTIFICATES="+path.Join(acmeDir, path.Base(acmeCAFile)))
 		}
 	}
 	return c

@@ -189,9 +189,7 @@ func (p *problems) acme(cfg Config) {
 	case !ok || name == "" || !isHost(host) || strings.ContainsAny(name, " \t\r\n<>"):
 		p.add("tls.email", "write it as in admin@example.org", "%q is no mail address", t.Email)
 	}
-	if t.Challenge != ChallengeTLS && t.Challenge != ChallengeHTTP {
-		p.add("tls.challenge", "use tls-alpn or http", "%q is unknown", t.Challenge)
-	}
+	p.challenge(cfg)
 	if t.CAServer != "" {
 		if u, err := url.Parse(t.CAServer); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
 			p.add("tls.server", "name the ACME directory, as in https://acme-staging-v02.api.letsencrypt.org/directory", "it is no https URL")
@@ -204,6 +202,57 @@ func (p *problems) acme(cfg Config) {
 		if isAddress(host) {
 			p.add("tls.mode", "give the host a name, or set tls.mode to internal", "an ACME server makes no certificate for the address %s", host)
 		}
+	}
+}
+
+var (
+	variableName = pattern.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	providerName = pattern.New(`^[a-z0-9][a-z0-9.-]*$`)
+)
+
+func (p *problems) challenge(cfg Config) {
+	t := cfg.TLS
+	switch t.Challenge {
+	case ChallengeTLS, ChallengeHTTP:
+		for key, given := range map[string]bool{"provider": t.Provider != "", "credentials": len(t.Credentials) > 0, "resolvers": len(t.Resolvers) > 0} {
+			if given {
+				p.add("tls."+key, "set tls.challenge to dns, or leave it out", "it is for the challenge dns, and tls.challenge is %s", t.Challenge)
+			}
+		}
+		return
+	case ChallengeDNS:
+	default:
+		p.add("tls.challenge", "use tls-alpn, http or dns", "%q is unknown", t.Challenge)
+		return
+	}
+	if !providerName().MatchString(t.Provider) {
+		why := fmt.Sprintf("%q is no name of a DNS provider", t.Provider)
+		if t.Provider == "" {
+			why = "the challenge dns needs one"
+		}
+		p.add("tls.provider", "name who serves the domain, as https://go-acme.github.io/lego/dns does: cloudflare, ovh, rfc2136", "%s", why)
+	}
+	for i, server := range t.Resolvers {
+		if host, port, err := net.SplitHostPort(server); err != nil || host == "" || port == "" || strings.ContainsAny(server, ", ") {
+			p.add(fmt.Sprintf("tls.resolvers[%d]", i), "write it as in 192.0.2.53:53", "%q is no address of a DNS server", server)
+		}
+	}
+	seen := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(t.Credentials)) {
+		bare, key := strings.TrimSuffix(name, fileSuffix), "tls.credentials."+name
+		_, plain := cfg.Environment[bare]
+		_, file := cfg.Environment[bare+fileSuffix]
+		switch {
+		case !variableName().MatchString(bare):
+			p.add(key, "use the name in https://go-acme.github.io/lego/dns, as in CF_DNS_API_TOKEN", "%q is no name of a variable", name)
+		case seen[bare]:
+			p.add(key, "name it once", "%s is there twice", bare)
+		case plain || file:
+			p.add(key, "leave it out of traefik.environment, which docker inspect shows", "%s is set in traefik.environment, too", bare)
+		case len(bytes.TrimSpace(t.Credentials[name])) == 0:
+			p.add(key, "name the file that holds it", "it is empty")
+		}
+		seen[bare] = true
 	}
 }
 
@@ -240,6 +289,11 @@ func (p *problems) extras(cfg Config) {
 	for i, flag := range cfg.Flags {
 		if !flagForm().MatchString(flag) || strings.ContainsFunc(flag, isControl) {
 			p.add(fmt.Sprintf("traefik.flags[%d]", i), "write it as in --ping.entrypoint=web", "%q is no flag", flag)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(cfg.Environment)) {
+		if !variableName().MatchString(key) || strings.ContainsRune(cfg.Environment[key], 0) {
+			p.add("traefik.environment."+key, "use letters, digits and _", "%q is no name of a variable, or its value has a NUL", key)
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(cfg.Labels)) {

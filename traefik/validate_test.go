@@ -49,7 +49,7 @@ func TestValidate(t *testing.T) {
 		{"no host", Config{}, []string{"traefik.hosts: "}},
 		{"mode", Config{TLS: TLS{Mode: "letsencrypt"}}, []string{"tls.mode: \"letsencrypt\""}},
 		{"acme without account", Config{TLS: TLS{Mode: TLSACME}}, []string{"tls.email: "}},
-		{"acme", Config{Hosts: []string{"192.0.2.7"}, TLS: TLS{Email: "admin", Challenge: "dns", CAServer: "http://acme.example.org", CACertificates: []byte("x")}},
+		{"acme", Config{Hosts: []string{"192.0.2.7"}, TLS: TLS{Email: "admin", Challenge: "dns-01", CAServer: "http://acme.example.org", CACertificates: []byte("x")}},
 			[]string{"tls.email: ", "tls.challenge: ", "tls.server: ", "tls.ca: ", "tls.mode: "}},
 		{"certificate in another mode", with(func(c *Config) { c.TLS.Certificate = cert }), []string{"tls.certificate: "}},
 		{"files without certificate", files(func(c *Config) { c.TLS.Certificate = nil }), []string{"tls.certificate: there is none"}},

@@ -23,6 +23,8 @@ func bareEngine(t *testing.T) string {
 		w.Header().Set("Content-Type", "application/json")
 		switch path := strings.TrimPrefix(r.URL.Path, "/v1.41"); path {
 		case "/_ping":
+		case "/info":
+			fmt.Fprint(w, `{"SecurityOptions":["name=seccomp,profile=builtin"]}`)
 		case "/version":
 			fmt.Fprint(w, `{"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12"}`)
 		case "/containers/json", "/networks", "/images/json":

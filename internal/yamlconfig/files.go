@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -19,57 +20,83 @@ import (
 const maxFile = 256 << 10
 
 // ReadFiles reads the files that keys with an into tag name, relative to dir,
-// and fills the fields they are for; private ones may also name a variable of
-// the environment, env:NAME, or standard input, -. Directories, check dir, are
-// made absolute. A field that has content already keeps it. The second list is
-// of warnings: secrets that others on this machine can read.
+// and fills the fields they are for: one file, or a mapping of them. Private
+// ones may also name a variable of the environment, env:NAME, or standard
+// input, -. Directories, check dir, are made absolute. A field that has content
+// already keeps it. The second list is of warnings: secrets that others on this
+// machine can read.
 func ReadFiles(dir string, v any) (problems, warnings []Problem) {
-	var stdin string // the key that has read it
+	r := fileReader{dir: dir}
 	walk(reflect.ValueOf(v).Elem(), "", func(f field) {
 		if f.tag.Get("check") == "dir" && f.value.String() != "" && !filepath.IsAbs(f.value.String()) {
 			f.value.SetString(filepath.Join(dir, f.value.String()))
 		}
 		target := f.tag.Get("into")
-		if target == "" || f.value.String() == "" {
+		if target == "" || f.value.IsZero() {
 			return
 		}
 		into := f.parent.FieldByName(target)
 		if !into.IsZero() {
 			return
 		}
-		path := f.value.String()
 		private := f.tag.Get("private") == "true"
-		var content []byte
-		var mode fs.FileMode
-		var err error
-		variable, isVariable := strings.CutPrefix(path, "env:")
-		switch {
-		case private && isVariable:
-			path = "variable " + variable
-			content, err = readVariable(variable)
-		case private && path == "-" && stdin != "":
-			path, err = "standard input", fmt.Errorf("%s has read it already", stdin)
-		case private && path == "-":
-			path, stdin = "standard input", f.path
-			content, err = readInput(os.Stdin)
-		default:
-			if !filepath.IsAbs(path) {
-				path = filepath.Join(dir, path)
-			}
-			content, mode, err = readFile(path)
-		}
-		if err == nil {
-			err = fill(into, content)
-		}
-		if err != nil {
-			problems = append(problems, Problem{Path: f.path, Text: fmt.Sprintf("read %s: %v", path, err)})
+		if f.value.Kind() != reflect.Map {
+			r.read(f.path, f.value.String(), private, into)
 			return
 		}
-		if text := secret.Exposed(path, mode); private && text != "" {
-			warnings = append(warnings, Problem{Path: f.path, Text: text})
+		into.Set(reflect.MakeMap(into.Type()))
+		keys := f.value.MapKeys()
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		for _, key := range keys {
+			element := reflect.New(into.Type().Elem()).Elem()
+			r.read(join(f.path, key.String()), f.value.MapIndex(key).String(), private, element)
+			into.SetMapIndex(key, element)
 		}
 	})
-	return problems, warnings
+	return r.problems, r.warnings
+}
+
+// fileReader reads what keys name.
+type fileReader struct {
+	dir                string
+	stdin              string // the key that has read it
+	problems, warnings []Problem
+}
+
+// read fills a value with what the key at a path names.
+func (r *fileReader) read(key, path string, private bool, into reflect.Value) {
+	var content []byte
+	var mode fs.FileMode
+	var err error
+	variable, isVariable := strings.CutPrefix(path, "env:")
+	switch {
+	case path == "":
+		r.problems = append(r.problems, Problem{Path: key, Text: "is empty: name a file"})
+		return
+	case private && isVariable:
+		path = "variable " + variable
+		content, err = readVariable(variable)
+	case private && path == "-" && r.stdin != "":
+		path, err = "standard input", fmt.Errorf("%s has read it already", r.stdin)
+	case private && path == "-":
+		path, r.stdin = "standard input", key
+		content, err = readInput(os.Stdin)
+	default:
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(r.dir, path)
+		}
+		content, mode, err = readFile(path)
+	}
+	if err == nil {
+		err = fill(into, content)
+	}
+	if err != nil {
+		r.problems = append(r.problems, Problem{Path: key, Text: fmt.Sprintf("read %s: %v", path, err)})
+		return
+	}
+	if text := secret.Exposed(path, mode); private && text != "" {
+		r.warnings = append(r.warnings, Problem{Path: key, Text: text})
+	}
 }
 
 func readFile(path string) ([]byte, fs.FileMode, error) {

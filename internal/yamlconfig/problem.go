@@ -11,7 +11,7 @@
 //	oneof:"a b"          the only values
 //	min:"1" max:"100"    bounds of a number, or of the length of a text
 //	key:"name"           on a list: the element's key that must be there and unique
-//	into:"Password"      the field that takes the content of the file that is named here
+//	into:"Password"      the field that takes the content of the file that is named here, or of each file of a mapping
 //	private:"true"       with into: the content is a secret
 //	private:"inside"     the value itself may hold secrets, among other things
 package yamlconfig
