@@ -120,7 +120,7 @@ func (t *tokenTransport) next(ctx context.Context, refused Token, status int) (T
 	switch {
 	case t.token.Value != refused.Value: // replaced meanwhile
 		return t.token, nil
-	case t.fresh, t.proved == refused.Value:
+	case t.fresh, status == http.StatusForbidden && t.proved == refused.Value:
 		return refused, nil
 	}
 	if status == http.StatusForbidden {

@@ -179,7 +179,7 @@ func TestManyAreRefusedAtOnce(t *testing.T) {
 }
 
 // A client that lives on for months gets another token each time the present
-// one has ended.
+// one has ended, also after one that had not the right for something.
 func TestClientOutlivesItsToken(t *testing.T) {
 	made := &tokenForge{takes: "glpat-1", status: http.StatusUnauthorized, other: http.StatusOK}
 	host := &fakeHost{files: map[string]string{FileToken: `{"token":"glpat-1","expires_at":"2026-12-19"}`}, exec: made.exec}
@@ -188,6 +188,11 @@ func TestClientOutlivesItsToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, next := range []string{"glpat-2", "glpat-3"} {
+		made.other = http.StatusForbidden
+		if _, _, err := client.Runners.GetRunnerDetails(7); err == nil {
+			t.Error("what is forbidden was done")
+		}
+		made.other = http.StatusOK
 		if _, _, err := client.Runners.GetRunnerDetails(7); err != nil {
 			t.Fatal(err)
 		}
