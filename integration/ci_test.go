@@ -59,7 +59,7 @@ func TestPipelinesOfCIInit(t *testing.T) {
 				word := "word of " + p.Path + "\n"
 				files := map[string]string{"word.txt": word}
 				if kind == git { // one that is there is built
-					files["Dockerfile"] = "FROM alpine:3.22\nWORKDIR /app\nCOPY word.txt first.txt\nRUN cp first.txt word.txt\n"
+					files["Dockerfile"] = "FROM " + ci.BaseImage + "\nWORKDIR /app\nCOPY word.txt first.txt\nRUN cp first.txt word.txt\n"
 				}
 				s.ciInit(t, files, "--pipeline", string(c.pipeline), "--mode", c.mode)
 				if c.pipeline == ci.Publish {

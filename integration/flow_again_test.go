@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -79,10 +80,31 @@ func (m *meter) check(t *testing.T, limit int) {
 	m.calls = nil
 }
 
+// checkAsked is check for what also asks the forge, once, whether it takes the
+// API token: three calls that run a command in its container.
+func (m *meter) checkAsked(t *testing.T, limit int) {
+	t.Helper()
+	m.mu.Lock()
+	asked := 0
+	m.calls = slices.DeleteFunc(m.calls, func(c string) bool {
+		_, path, _ := strings.Cut(c, " ")
+		exec := strings.HasSuffix(path, "/containers/"+labStack+"-heptapod/exec") || strings.Contains(path, "/exec/")
+		if exec {
+			asked++
+		}
+		return exec
+	})
+	m.mu.Unlock()
+	if asked != 3 {
+		t.Errorf("%d calls ask the forge, want 3", asked)
+	}
+	m.check(t, limit)
+}
+
 // up on a host that is as described has to do nothing at all, and has to find
-// that out with no more than twelve calls, as a library and as a program.
+// that out with no more than fourteen calls, as a library and as a program.
 func TestSecondUpOnlyLooks(t *testing.T) {
-	const limit = 12
+	const limit = 14
 	ctx := t.Context()
 	s := onSite(t)
 	stack := s.lab(t)
@@ -105,15 +127,15 @@ func TestSecondUpOnlyLooks(t *testing.T) {
 	if p := plan(t, again); !p.Empty() {
 		t.Errorf("the second plan is\n%s", p)
 	}
-	m.check(t, limit)
+	m.checkAsked(t, limit)
 	status, err := again.Status(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !status.OK() || status.Changes != 0 || len(status.Services) != 3 {
+	if !status.OK() || status.Changes != 0 || len(status.Services) != 4 {
 		t.Errorf("status %+v", status)
 	}
-	m.check(t, limit)
+	m.checkAsked(t, limit)
 
 	if out, errs, code := s.hepta(t, host, "up"); code != 0 || out != "Nothing to do: everything is as it is described.\n" {
 		t.Errorf("up: exit code %d\n%s%s", code, out, errs)
@@ -124,7 +146,7 @@ func TestSecondUpOnlyLooks(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &told); err != nil || code != 0 || !told.Empty() || told.Stack != labStack {
 		t.Errorf("plan: exit code %d, %v\n%s%s", code, err, out, errs)
 	}
-	m.check(t, limit)
+	m.checkAsked(t, limit)
 
 	for service, l := range s.lives(t, stack) {
 		if l != before[service] {
