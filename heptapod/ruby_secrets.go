@@ -87,6 +87,9 @@ func (s secretTexts) value(text string) {
 			}
 		}
 	}
+	if !strings.Contains(strings.TrimSpace(text), "\n") {
+		s.add(text) // though it may be YAML by accident
+	}
 	s.source(text)
 }
 
@@ -125,9 +128,7 @@ func (s secretTexts) node(n *yaml.Node, lines []string, begun map[int]bool) {
 	if n.Line <= len(lines) && n.Column-1 <= len(lines[n.Line-1]) {
 		s.add(lines[n.Line-1][n.Column-1:])
 	}
-	if strings.ContainsAny(n.Value, "\n'\"\\") {
-		s.value(n.Value)
-	}
+	s.value(n.Value)
 }
 
 // named finds a name that says that a secret follows, and what follows.
