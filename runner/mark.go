@@ -29,15 +29,12 @@ const LabelBuiltAs = "hepta.built-as"
 // can set labels: the name of the stack.
 const LabelJob = "hepta.job"
 
-// labelProof is that of what a stack has made or publishes.
-const labelProof = "hepta.proof"
-
 // neutralLabels take the meaning from labels that a container of a job may have
 // from its image: those by which the proxy and hepta itself know containers.
 // Case does not matter to the proxy, and of two spellings it takes this one.
 func neutralLabels() map[string]string {
 	return map[string]string{
-		"traefik.enable": "false", labelProof: "",
+		"traefik.enable": "false", converge.LabelProof: "",
 		converge.LabelStack: "", converge.LabelService: "", converge.LabelOwner: "",
 	}
 }
