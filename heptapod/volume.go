@@ -15,9 +15,9 @@ const dataMount = "/var/opt/gitlab"
 // ownMounts are the directories of the image that lie in the data directory.
 func ownMounts() []converge.Mount {
 	return []converge.Mount{
-		{Source: "heptapod/config", Target: configDir, Kind: converge.Data},
+		{Source: "heptapod/config", Target: configDir, Kind: converge.Data, Marked: true},
 		{Source: "heptapod/logs", Target: "/var/log/gitlab", Kind: converge.Data},
-		{Source: "heptapod/data", Target: dataMount, Kind: converge.Data},
+		{Source: "heptapod/data", Target: dataMount, Kind: converge.Data, Marked: true},
 	}
 }
 

@@ -200,6 +200,10 @@ type Mount struct {
 	Target   string    `json:"target"`
 	Kind     MountKind `json:"kind"`
 	ReadOnly bool      `json:"ro,omitempty"`
+	// Marked says that a directory of the data directory holds what cannot be
+	// made again: no Engine starts the container on one without hepta's mark,
+	// such as the empty place of a disk that is not mounted.
+	Marked bool `json:"-"`
 }
 
 // MountKind says what Mount.Source means.

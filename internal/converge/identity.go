@@ -27,6 +27,19 @@ const IdentityTarget = "/run/hepta/" + FileIdentity
 // stays in LabelSpec: a plan never shows the proof.
 const ProofPlaceholder = "${" + LabelProof + "}"
 
+// FileMark is the file that shows that a directory is the one that hepta made
+// for a service, and not the place where a disk belongs.
+const FileMark = ".hepta-mark"
+
+// Mark is the path of the mount's mark below the data directory, "" when it
+// needs none.
+func (m Mount) Mark() string {
+	if !m.Marked || m.Kind != Data {
+		return ""
+	}
+	return path.Join(m.Source, FileMark)
+}
+
 // Identity says whose a data directory is. Its ID is the proof that a
 // container carries as LabelProof: no image can know it.
 type Identity struct {

@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -159,5 +163,146 @@ func TestLockOnAMissingDataDirectory(t *testing.T) {
 	}
 	if madeWith(s, &converge.Observed{}) || !madeWith(s, o) {
 		t.Error("who has made the directory is not known")
+	}
+}
+
+// Marks are made once, with their directories, and one that is missing where
+// others are, or where a container was made with it, is a disk that is not
+// mounted: then nothing is made at all.
+func TestMarksOfDirectories(t *testing.T) {
+	for name, c := range map[string]struct {
+		all  string
+		have []string
+		made string // "": refused
+	}{
+		"nothing there":                   {"no", nil, "a/.hepta-mark b/.hepta-mark c"},
+		"all there":                       {"yes", []string{"a/.hepta-mark", "b/.hepta-mark", "c/x"}, "a/.hepta-mark b/.hepta-mark c/x"},
+		"of a release without marks":      {"no", []string{"a/x", "b/y"}, "a/.hepta-mark a/x b/.hepta-mark b/y c"},
+		"one is missing":                  {"no", []string{"a/.hepta-mark"}, ""},
+		"missing, and there were some":    {"yes", nil, ""},
+		"a directory without one is gone": {"yes", []string{"a/.hepta-mark", "b/.hepta-mark"}, "a/.hepta-mark b/.hepta-mark c"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			for _, f := range c.have {
+				if err := os.MkdirAll(path.Dir(path.Join(root, f)), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path.Join(root, f), nil, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			at := func(p string) string { return path.Join(root, p) }
+			out, err := exec.Command("sh", "-c", makeMarked, "hepta", c.all, "077", at("a"), at("a/.hepta-mark"), "022", at("b"), at("b/.hepta-mark"), "022", at("c"), "").CombinedOutput()
+			var got []string
+			for _, glob := range []string{"*/.hepta-mark", "*/[xy]", "c"} {
+				found, _ := filepath.Glob(at(glob))
+				for _, f := range found {
+					got = append(got, strings.TrimPrefix(f, root+"/"))
+				}
+			}
+			slices.Sort(got)
+			got = slices.DeleteFunc(got, func(f string) bool { return f == "c" && slices.Contains(got, "c/x") })
+			if c.made == "" {
+				if err == nil || !strings.HasPrefix(string(out), "unmarked "+root) || !slices.Equal(got, c.have) {
+					t.Errorf("got %v %q with %q", err, out, got)
+				}
+			} else if err != nil || strings.Join(got, " ") != c.made {
+				t.Errorf("got %v %q with %q", err, out, got)
+			}
+		})
+	}
+}
+
+// An Engine starts nothing on a data directory without its disk, or on the
+// place of a disk in it, whatever restarts the container; hepta refuses until
+// the disk is back, and tells when another one was mounted under what runs.
+func TestEngineDisk(t *testing.T) {
+	st := newStage(t)
+	parent := st.stack.Data
+	st.stack.Data = parent + "/data"
+	st.stack.Containers[0].Mounts[0].Marked = true
+	onDisk := func(script string) string {
+		t.Helper()
+		l := &Lock{e: st.Engine, s: st.stack}
+		out, err := l.runOnce(t.Context(), converge.OneOff{Container: converge.Container{Name: st.stack.Name + "-disk", Image: testImage,
+			Entrypoint: []string{"sh", "-ec"}, Cmd: []string{"cd /parent; " + script}, Mounts: []converge.Mount{{Kind: converge.HostPath, Source: parent, Target: "/parent"}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	web := st.stack.Name + "-web"
+	refused := func(when string, want error) {
+		t.Helper()
+		_, planned := st.Plan(t.Context(), st.stack)
+		_, upped := st.Up(t.Context(), st.stack, UpOptions{})
+		for _, err := range []error{planned, upped} {
+			if !errors.Is(err, want) || fault.Remedy(err) == "" {
+				t.Errorf("%s: got %v, want %v", when, err, want)
+			}
+		}
+	}
+	boots := func(when string) {
+		t.Helper()
+		if err := st.api.ContainerStop(t.Context(), web, container.StopOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := st.api.ContainerStart(t.Context(), web, container.StartOptions{}); !noSource(err) {
+			t.Errorf("%s: the Engine starts it: %v", when, err)
+		}
+	}
+	st.mustUp(t)
+	st.mustBeDone(t)
+
+	onDisk("mv data away; mkdir data")
+	boots("without the disk")
+	refused("without the disk", converge.ErrNoIdentity)
+	onDisk("mv data place")
+	refused("without the directory", converge.ErrNoIdentity)
+	onDisk("mv place data")
+	if made := onDisk("ls -A data"); made != "" {
+		t.Errorf("in the place of the disk there is %q", made)
+	}
+	onDisk("rm -r data; mv away data")
+	st.mustUp(t)
+	st.mustBeServing(t)
+
+	onDisk("mv data/web away; mkdir data/web")
+	boots("without the disk of a service")
+	for range 2 { // to start what is there, and to make it anew
+		if _, err := st.Up(t.Context(), st.stack, UpOptions{}); err == nil || !strings.Contains(err.Error(), "is the disk") || fault.Remedy(err) == "" {
+			t.Errorf("without the disk of a service: %v", err)
+		}
+		st.stack.Containers[0].Env = []string{"A=1"}
+	}
+	if made := onDisk("ls -A data/web"); made != "" {
+		t.Errorf("in the place of the disk there is %q", made)
+	}
+	onDisk("rm -r data/web; mv away data/web")
+	st.mustUp(t)
+	st.mustBeServing(t)
+
+	// Without a container nobody knows of the disk: what begins is a new stack,
+	// and the old one is not lost on it.
+	if _, err := st.Down(t.Context(), st.stack, DownOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	onDisk("mv data away")
+	st.mustUp(t)
+	onDisk("mv data new; mv away data")
+	refused("over another disk", converge.ErrOtherDirectory)
+	if _, err := st.Down(t.Context(), st.stack, DownOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	onDisk("echo mine >data/web/once")
+	st.mustUp(t)
+	st.mustBeDone(t)
+	if got := st.onHost(t, "once"); string(got.Content) != "mine\n" {
+		t.Errorf("it runs on another directory: %q", got.Content)
+	}
+	onDisk("mv data gone")
+	if _, err := st.Down(t.Context(), st.stack, DownOptions{}); err != nil {
+		t.Errorf("down without the disk: %v", err)
 	}
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
-	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 
@@ -196,11 +195,11 @@ func (x *execution) create(ctx context.Context, op converge.Operation) error {
 		return err
 	}
 	if labels[converge.LabelProof] != "" {
-		t.host.Mounts = append(t.host.Mounts, mount.Mount{Type: mount.TypeBind, Source: x.l.s.FilePath(converge.FileIdentity), Target: converge.IdentityTarget, ReadOnly: true})
+		t.host.Mounts = append(t.host.Mounts, guards(x.l.s, op.Container)...)
 	}
 	made, err := api.ContainerCreate(ctx, t.config, t.host, t.net, nil, op.Target)
 	if noSource(err) {
-		if err := x.l.makeDirectories(ctx, op.Container); err != nil {
+		if err := x.l.makeDirectories(ctx, op.Container, wasMarked(x.l.s, x.observed(), op.Container)); err != nil {
 			return err
 		}
 		made, err = api.ContainerCreate(ctx, t.config, t.host, t.net, nil, op.Target)
