@@ -162,14 +162,19 @@ func (s *site) asker(t *testing.T, stack *hepta.Stack) func(*testing.T) string {
 	}
 }
 
-// bearing is the number of running containers of an image.
-func (s *site) bearing(t *testing.T, image string) int {
+// bearing is the number of running containers of an image, by whatever name
+// they were made from it.
+func (s *site) bearing(t *testing.T, name string) int {
 	t.Helper()
+	image, err := s.docker.ImageInspect(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
 	list, err := s.docker.ContainerList(t.Context(), container.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return len(slices.DeleteFunc(list, func(c container.Summary) bool { return c.Image != image }))
+	return len(slices.DeleteFunc(list, func(c container.Summary) bool { return c.ImageID != image.ID }))
 }
 
 // beside runs a web server on the stack's network with these labels, named
