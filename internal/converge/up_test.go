@@ -305,6 +305,7 @@ var cases = []planCase{
 	}},
 	{"successor's name taken by another stack", func(s *Stack, w *world) {
 		s.container("traefik").Image = "traefik:v3.7.0"
+		w.remove("hepta-traefik_next") // a name is one container's
 		w.containers = append(w.containers, &box{ObservedContainer: ObservedContainer{ID: "x", Name: "hepta-traefik_next", Image: "nginx:1.27", State: "running",
 			Labels: map[string]string{LabelStack: "lab", LabelService: "traefik"}}})
 	}},
