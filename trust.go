@@ -13,14 +13,10 @@ import (
 	"github.com/heptaup/hepta/traefik"
 )
 
-const (
-	// trustDir is where a Docker Engine looks for the authorities of registries.
-	trustDir = "/etc/docker/certs.d"
-	// runnerCAFile holds the stack's own authority and those of runner.ca. It is
-	// where those alone go when the stack has none of its own. Its directory is
-	// shown to the runners, that of the authority and its key to nobody.
-	runnerCAFile = "runner-ca/ca.crt"
-)
+// runnerCAFile holds the stack's own authority and those of runner.ca. It is
+// where those alone go when the stack has none of its own. Its directory is
+// shown to the runners, that of the authority and its key to nobody.
+const runnerCAFile = runner.FileCA
 
 // bundles says whether runners need more than the stack's own authority.
 func (c *Config) bundles() bool {
@@ -74,10 +70,10 @@ func (s *Stack) trust() {
 	if !engine {
 		return
 	}
-	add(path.Join(trustDir, host, "ca.crt"))
+	add(path.Join(runner.TrustDir, host, "ca.crt"))
 	for i := range s.want.Containers {
 		if c := &s.want.Containers[i]; c.Service == traefik.Service {
-			c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.HostPath, Source: trustDir, Target: trustDir, ReadOnly: true})
+			c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.HostPath, Source: runner.TrustDir, Target: runner.TrustDir, ReadOnly: true})
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/volume"
 
+	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/engine"
 	"github.com/heptaup/hepta/internal/fault"
 )
@@ -111,7 +112,7 @@ func (b *builder) spec() (*container.Config, *container.HostConfig) {
 	}
 	h := &container.HostConfig{AutoRemove: true}
 	for _, name := range b.Registry.Names {
-		h.ExtraHosts = append(h.ExtraHosts, name+":"+cmp.Or(b.Registry.Address, "host-gateway"))
+		h.ExtraHosts = append(h.ExtraHosts, name+":"+cmp.Or(b.Registry.Address, converge.HostGateway))
 	}
 	if b.Registry.CA != nil {
 		c.Env = append(c.Env, "SSL_CERT_DIR=/etc/ssl/certs:"+buildDir+"/ca")

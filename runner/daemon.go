@@ -19,8 +19,6 @@ const (
 	daemonConfig = "/etc/docker/daemon.json"
 	// usualMTU is what a daemon takes without being told.
 	usualMTU = 1500
-	// hostGateway stands for the Docker host as its containers reach it.
-	hostGateway = "host-gateway"
 )
 
 // place is what a Docker host is like for jobs.
@@ -32,7 +30,7 @@ type place struct {
 // placeOf reads it out of a snapshot. Without a gateway the Engine is asked to
 // fill in its own.
 func placeOf(o *converge.Observed) place {
-	return place{cmp.Or(o.Network(converge.DefaultNetwork).Gateway, hostGateway), func(name string) int { return o.Network(name).MTU }}
+	return place{cmp.Or(o.Network(converge.DefaultNetwork).Gateway, converge.HostGateway), func(name string) int { return o.Network(name).MTU }}
 }
 
 // narrow is the MTU of the network that jobs of r are on, 0 where it is not
@@ -67,8 +65,8 @@ func (cfg Config) daemon(at place) daemonSettings {
 			s.MTU = mtu
 		}
 	}
-	mirror := strings.Replace(cfg.Mirror, "//"+hostGateway, "//"+at.gateway, 1)
-	if mirror == "" || strings.Contains(mirror, hostGateway) {
+	mirror := strings.Replace(cfg.Mirror, "//"+converge.HostGateway, "//"+at.gateway, 1)
+	if mirror == "" || strings.Contains(mirror, converge.HostGateway) {
 		return s
 	}
 	s.Mirrors = []string{mirror}

@@ -165,7 +165,7 @@ func (r *Runners) forgetDoubles(ctx context.Context, host Host, name string) err
 	if err != nil {
 		return fmt.Errorf("reach the forge for runner %s: %w", name, err)
 	}
-	x := r.cfg.Runners[slices.IndexFunc(r.cfg.Runners, func(x Runner) bool { return x.Name == name })]
+	x := r.cfg.runner(name)
 	for _, token := range doubles(list, x) {
 		if err := gone(api.DeleteByToken(ctx, token)); err != nil && !errors.Is(err, ErrRefused) {
 			return r.explain("delete double of runner", name, err)

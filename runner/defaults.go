@@ -37,7 +37,7 @@ func (cfg Config) withDefaults() Config {
 	cfg.DrainSeconds = cmp.Or(cfg.DrainSeconds, 600)
 	cfg.Forge.URL = strings.TrimRight(cfg.Forge.URL, "/")
 	if len(cfg.CA) > 0 {
-		cfg.CAFile = cmp.Or(cfg.CAFile, fileCA)
+		cfg.CAFile = cmp.Or(cfg.CAFile, FileCA)
 	}
 	cfg.Runners = slices.Clone(cfg.Runners)
 	sum := 0

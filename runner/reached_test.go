@@ -52,7 +52,7 @@ func TestLooksWaitForTheAuthority(t *testing.T) {
 		switch {
 		case o.Kind == converge.RunTask && o.Task.Verb == "see":
 			look = &plan.Operations[i]
-		case o.Kind == converge.WriteFile && o.Target == fileCA:
+		case o.Kind == converge.WriteFile && o.Target == FileCA:
 			file = &plan.Operations[i]
 		}
 	}

@@ -192,6 +192,11 @@ func (r *Runners) Resources() converge.Stack {
 	}
 }
 
+// runner is the runner of a name, which the configuration has.
+func (cfg Config) runner(name string) Runner {
+	return cfg.Runners[slices.IndexFunc(cfg.Runners, func(x Runner) bool { return x.Name == name })]
+}
+
 // forgeHost is the name of the forge that the runners work for.
 func (cfg Config) forgeHost() string {
 	u, err := url.Parse(cfg.Forge.URL)
@@ -205,7 +210,7 @@ func (cfg Config) forgeHost() string {
 func (cfg Config) names() []string {
 	var list []string
 	for _, name := range cfg.HostNames {
-		list = append(list, name+":"+cmp.Or(cfg.HostAddress, hostGateway))
+		list = append(list, name+":"+cmp.Or(cfg.HostAddress, converge.HostGateway))
 	}
 	return append(list, cfg.ExtraHosts...)
 }
@@ -243,7 +248,7 @@ func (r *Runners) container() converge.Container {
 	}
 	if len(cfg.CA) > 0 && len(cfg.RegistryHosts) > 0 {
 		// The window through which hepta sees what the Engine trusts.
-		c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.HostPath, Source: trustDir, Target: trustDir, ReadOnly: true})
+		c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.HostPath, Source: TrustDir, Target: TrustDir, ReadOnly: true})
 	}
 	if cfg.CAFile != "" {
 		// The directory, since the file may not be there yet.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 
 	"github.com/heptaup/hepta/internal/fault"
 )
@@ -58,7 +57,7 @@ func noted(ctx context.Context, host Host) (records, error) {
 // the forge takes the runner is only told its attributes; a runner that is
 // there but whose token was lost gets a new one; else it is made.
 func (r *Runners) settle(ctx context.Context, host Host, name string) error {
-	x := r.cfg.Runners[slices.IndexFunc(r.cfg.Runners, func(x Runner) bool { return x.Name == name })]
+	x := r.cfg.runner(name)
 	have, known, err := r.ground(ctx, host)
 	if err != nil {
 		return err

@@ -7,10 +7,10 @@ import (
 )
 
 const (
-	// fileCA is where an authority goes that was handed over as such.
-	fileCA = "runner-ca/ca.crt"
-	// trustDir is where a Docker Engine looks for the authorities of registries.
-	trustDir = "/etc/docker/certs.d"
+	// FileCA is where an authority goes that was handed over as such.
+	FileCA = "runner-ca/ca.crt"
+	// TrustDir is where a Docker Engine looks for the authorities of registries.
+	TrustDir = "/etc/docker/certs.d"
 )
 
 // trusted are the files of the authority that was handed over: for runners
@@ -21,7 +21,7 @@ func (cfg Config) trusted() []converge.File {
 	}
 	files := []converge.File{{Path: cfg.CAFile, Mode: 0o644, Content: cfg.CA}}
 	for _, host := range cfg.RegistryHosts {
-		files = append(files, converge.File{Path: path.Join(trustDir, host, "ca.crt"), Mode: 0o644, Content: cfg.CA})
+		files = append(files, converge.File{Path: path.Join(TrustDir, host, "ca.crt"), Mode: 0o644, Content: cfg.CA})
 	}
 	return files
 }

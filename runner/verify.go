@@ -142,8 +142,7 @@ func (ro *Roster) Reach(ctx context.Context, list []Verdict) error {
 		return err
 	}
 	for _, o := range seen {
-		i := slices.IndexFunc(ro.r.cfg.Runners, func(x Runner) bool { return x.Name == o.runner })
-		v := &list[looksFor(list, ro.r.cfg.Runners[i])]
+		v := &list[looksFor(list, ro.r.cfg.runner(o.runner))]
 		err := o.err()
 		if err != nil && !errors.Is(err, ErrUnreached) {
 			return err
@@ -209,7 +208,7 @@ func (ro *Roster) renew(ctx context.Context, name string) (int64, error) {
 	if err != nil {
 		return s.id, err
 	}
-	x := ro.r.cfg.Runners[slices.IndexFunc(ro.r.cfg.Runners, func(x Runner) bool { return x.Name == name })]
+	x := ro.r.cfg.runner(name)
 	now, want := b.known[name], ro.r.cfg.attributes(x)
 	now.ID, now.Forge, now.Applied = s.id, x.URL, &want
 	b.known[name] = now
