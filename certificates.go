@@ -48,8 +48,9 @@ func (s *Stack) certificateNotes(o *converge.Observed) []string {
 }
 
 // certified waits for the certificates that the proxy gets from an ACME server.
-// It looks at what is served when there is one that the proxy does not have yet.
-func (s *Stack) certified(ctx context.Context, e *engine.Engine) error {
+// It looks at what is served for hosts that the proxy has none for yet, and for
+// all after a change: the proxy keeps a certificate before it serves it.
+func (s *Stack) certified(ctx context.Context, e *engine.Engine, changed bool) error {
 	if s.proxy == nil || s.cfg.tlsMode() != traefik.TLSACME || s.cfg.routesItself() {
 		return nil
 	}
@@ -57,18 +58,23 @@ func (s *Stack) certified(ctx context.Context, e *engine.Engine) error {
 	if err != nil {
 		return fmt.Errorf("look at certificates: %w", err)
 	}
-	var without []string
+	var hosts, without []string
 	for _, c := range s.proxy.Certificates(o) {
 		if !c.Good(time.Now()) {
 			without = append(without, c.Hosts...)
 		}
+		if changed || !c.Good(time.Now()) {
+			hosts = append(hosts, c.Hosts...)
+		}
 	}
-	if len(without) == 0 {
+	if len(without) > 0 {
+		s.opts.Progress.Send(progress.Event{State: progress.Info, Resource: "stack " + s.cfg.Stack,
+			Text: "waiting for the ACME server's certificate of " + strings.Join(without, ", ")})
+	}
+	if len(hosts) == 0 {
 		return nil
 	}
-	s.opts.Progress.Send(progress.Event{State: progress.Info, Resource: "stack " + s.cfg.Stack,
-		Text: "waiting for the ACME server's certificate of " + strings.Join(without, ", ")})
-	return s.awaitCertificates(ctx, e, without)
+	return s.awaitCertificates(ctx, e, hosts)
 }
 
 // awaitCertificates returns once the proxy serves a certificate for each of

@@ -245,7 +245,7 @@ func (s *Stack) Up(ctx context.Context, o UpOptions) (*Plan, error) {
 	if err != nil {
 		return plan, fmt.Errorf("bring up stack %s: %w", s.cfg.Stack, err)
 	}
-	if err := s.certified(ctx, e); err != nil {
+	if err := s.certified(ctx, e, !plan.Empty()); err != nil {
 		return plan, fmt.Errorf("bring up stack %s: %w", s.cfg.Stack, err)
 	}
 	return plan, nil

@@ -69,7 +69,7 @@ const cachedRootlessYAML = `build:
 // The same by BuildKit.
 const cachedBuildKitYAML = `build:
   image: {name: "moby/buildkit:rootless", entrypoint: [""]}
-  tags: [cached-rootless]
+  tags: [cached-buildkit]
   variables: {BUILD: "buildctl-daemonless.sh build --frontend dockerfile.v0 --local context=. --local dockerfile=."}
   script:
     - echo "daemon $(buildctl-daemonless.sh debug workers -v | sed -n 's/.*snapshotter:[[:space:]]*//p')"
@@ -81,13 +81,15 @@ const cachedBuildKitYAML = `build:
     - eval "$EXTRA"
 `
 
-// cachedLab is the lab with two more runners, which keep what was built.
+// cachedLab is the lab with three more runners, which keep what was built.
 func (s *site) cachedLab(t *testing.T) *hepta.Stack {
 	t.Helper()
 	return s.lab(t, func(c *hepta.Config) {
 		c.Runners = append(c.Runners, hepta.Runner{Name: "cached", Mode: "dind", Tags: []string{"cached"}, Concurrent: 2,
 			Image: "docker:26", BuildCache: runner.MinBuildCache, Docker: map[string]any{"pull_policy": "if-not-present"}},
 			hepta.Runner{Name: "cached-rootless", Mode: "rootless", Tags: []string{"cached-rootless"},
+				BuildCache: runner.MinBuildCache, Docker: map[string]any{"pull_policy": "if-not-present"}},
+			hepta.Runner{Name: "cached-buildkit", Mode: "rootless", Tags: []string{"cached-buildkit"},
 				BuildCache: runner.MinBuildCache, Docker: map[string]any{"pull_policy": "if-not-present"}})
 	})
 }
@@ -183,7 +185,19 @@ func (p *project) pushed(t *testing.T, files map[string]string) told {
 // directory that is broken costs its content and nothing more.
 func TestBuildCache(t *testing.T) {
 	s := onSite(t)
+	if err := images.Copy(t.Context(), outer.docker, s.docker, refs(images.Buildah, images.BuildKit)...); err != nil {
+		t.Fatal(err)
+	}
 	stack := s.cachedLab(t)
+	for name, keeps := range map[string]func(*testing.T, *site, *hepta.Stack){"dind": daemonKeeps, "buildah": buildahKeeps, "BuildKit": buildKitKeeps} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			keeps(t, s, stack)
+		})
+	}
+}
+
+func daemonKeeps(t *testing.T, s *site, stack *hepta.Stack) {
 	files := map[string]string{".gitlab-ci.yml": cachedYAML, "Dockerfile": cachedDockerfile}
 	one := s.project(t, stack, "cached-one", git)
 	first := one.pushed(t, files)
@@ -232,14 +246,8 @@ func TestBuildCache(t *testing.T) {
 	}
 }
 
-// Jobs without privileges keep what they have built in the same way, on a
-// driver that copies nothing.
-func TestBuildCacheRootless(t *testing.T) {
-	s := onSite(t)
-	if err := images.Copy(t.Context(), outer.docker, s.docker, refs(images.Buildah)...); err != nil {
-		t.Fatal(err)
-	}
-	stack := s.cachedLab(t)
+// Without privileges it is the same, on a driver that copies nothing.
+func buildahKeeps(t *testing.T, s *site, stack *hepta.Stack) {
 	files := map[string]string{".gitlab-ci.yml": cachedRootlessYAML, "Dockerfile": cachedDockerfile}
 	one := s.project(t, stack, "rootless-one", git)
 	first := one.pushed(t, files)
@@ -269,12 +277,7 @@ func TestBuildCacheRootless(t *testing.T) {
 
 // BuildKit keeps in the same way what it has built, drops what was not used of
 // late, and has a directory for each build that runs at once.
-func TestBuildCacheBuildKit(t *testing.T) {
-	s := onSite(t)
-	if err := images.Copy(t.Context(), outer.docker, s.docker, refs(images.BuildKit)...); err != nil {
-		t.Fatal(err)
-	}
-	stack := s.cachedLab(t)
+func buildKitKeeps(t *testing.T, s *site, stack *hepta.Stack) {
 	files := map[string]string{".gitlab-ci.yml": cachedBuildKitYAML, "Dockerfile": cachedDockerfile}
 	one := s.project(t, stack, "buildkit-one", git)
 	again := func(extra string) (said told, trace string) {

@@ -28,8 +28,9 @@ const IdentityTarget = "/run/hepta/" + FileIdentity
 const ProofPlaceholder = "${" + LabelProof + "}"
 
 // FileMark is the file that shows that a directory is the one that hepta made
-// for a service, and not the place where a disk belongs.
-const FileMark = ".hepta-mark"
+// for a service, and not the place where a disk belongs. What begins with this
+// name and a hyphen is for the time of a write alone.
+const FileMark = ".hepta"
 
 // Mark is the path of the mount's mark below the data directory, "" when it
 // needs none.

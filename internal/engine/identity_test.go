@@ -175,12 +175,12 @@ func TestMarksOfDirectories(t *testing.T) {
 		have []string
 		made string // "": refused
 	}{
-		"nothing there":                   {"no", nil, "a/.hepta-mark b/.hepta-mark c"},
-		"all there":                       {"yes", []string{"a/.hepta-mark", "b/.hepta-mark", "c/x"}, "a/.hepta-mark b/.hepta-mark c/x"},
-		"of a release without marks":      {"no", []string{"a/x", "b/y"}, "a/.hepta-mark a/x b/.hepta-mark b/y c"},
-		"one is missing":                  {"no", []string{"a/.hepta-mark"}, ""},
+		"nothing there":                   {"no", nil, "a/.hepta b/.hepta c"},
+		"all there":                       {"yes", []string{"a/.hepta", "b/.hepta", "c/x"}, "a/.hepta b/.hepta c/x"},
+		"of a release without marks":      {"no", []string{"a/x", "b/y"}, "a/.hepta a/x b/.hepta b/y c"},
+		"one is missing":                  {"no", []string{"a/.hepta"}, ""},
 		"missing, and there were some":    {"yes", nil, ""},
-		"a directory without one is gone": {"yes", []string{"a/.hepta-mark", "b/.hepta-mark"}, "a/.hepta-mark b/.hepta-mark c"},
+		"a directory without one is gone": {"yes", []string{"a/.hepta", "b/.hepta"}, "a/.hepta b/.hepta c"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
@@ -193,9 +193,9 @@ func TestMarksOfDirectories(t *testing.T) {
 				}
 			}
 			at := func(p string) string { return path.Join(root, p) }
-			out, err := exec.Command("sh", "-c", makeMarked, "hepta", c.all, "077", at("a"), at("a/.hepta-mark"), "022", at("b"), at("b/.hepta-mark"), "022", at("c"), "").CombinedOutput()
+			out, err := exec.Command("sh", "-c", makeMarked, "hepta", c.all, "077", at("a"), at("a/.hepta"), "022", at("b"), at("b/.hepta"), "022", at("c"), "").CombinedOutput()
 			var got []string
-			for _, glob := range []string{"*/.hepta-mark", "*/[xy]", "c"} {
+			for _, glob := range []string{"*/.hepta", "*/[xy]", "c"} {
 				found, _ := filepath.Glob(at(glob))
 				for _, f := range found {
 					got = append(got, strings.TrimPrefix(f, root+"/"))
