@@ -25,13 +25,12 @@ const (
 type place struct {
 	gateway string           // its address on the Engine's default network
 	mtu     func(string) int // of a network, by its name; 0 when not known
-	facts   hostFacts
 }
 
-// place reads it out of a snapshot. Without a gateway the Engine is asked to
+// placeOf reads it out of a snapshot. Without a gateway the Engine is asked to
 // fill in its own.
-func (r *Runners) place(o *converge.Observed) place {
-	return place{cmp.Or(o.Network(converge.DefaultNetwork).Gateway, converge.HostGateway), func(name string) int { return o.Network(name).MTU }, r.facts(o)}
+func placeOf(o *converge.Observed) place {
+	return place{cmp.Or(o.Network(converge.DefaultNetwork).Gateway, converge.HostGateway), func(name string) int { return o.Network(name).MTU }}
 }
 
 // narrow is the MTU of the network that jobs of r are on, 0 where it is not
@@ -55,24 +54,16 @@ type daemonSettings struct {
 	MTU      int      `json:"mtu,omitempty"`
 	Mirrors  []string `json:"registry-mirrors,omitempty"`
 	Insecure []string `json:"insecure-registries,omitempty"`
-	// In a network of the job's own a daemon has no name servers for what it
-	// starts, and does not see which addresses the host has.
-	DNS   []string      `json:"dns,omitempty"`
-	Pools []addressPool `json:"default-address-pools,omitempty"`
 }
 
 // daemon is what the daemons of jobs are told: the smallest packets of any
-// network that they are on, where the mirror is, and what a network of the
-// job's own does not tell.
+// network that they are on, and where the mirror is.
 func (cfg Config) daemon(at place) daemonSettings {
 	var s daemonSettings
 	for _, r := range cfg.Runners {
 		if mtu := at.narrow(r); r.Mode == Dind && mtu != 0 && (s.MTU == 0 || mtu < s.MTU) {
 			s.MTU = mtu
 		}
-	}
-	if cfg.ownNetworks(Dind, at) {
-		s.DNS, s.Pools = at.facts.NameServers, poolsWithout(cfg.needed(at)...)
 	}
 	mirror := strings.Replace(cfg.Mirror, "//"+converge.HostGateway, "//"+at.gateway, 1)
 	if mirror == "" || strings.Contains(mirror, converge.HostGateway) {
@@ -85,9 +76,7 @@ func (cfg Config) daemon(at place) daemonSettings {
 	return s
 }
 
-func (s daemonSettings) empty() bool {
-	return s.MTU == 0 && len(s.Mirrors)+len(s.DNS)+len(s.Pools) == 0
-}
+func (s daemonSettings) empty() bool { return s.MTU == 0 && len(s.Mirrors) == 0 }
 
 // daemonVolume binds the settings into jobs and their services; "" where there
 // are none, which leaves an image with its own.
@@ -99,8 +88,8 @@ func (cfg Config) daemonVolume(at place) string {
 }
 
 // mergeDaemon is the content of FileDaemon.
-func (r *Runners) mergeDaemon(o *converge.Observed, _ []byte) ([]byte, error) {
-	text, err := json.MarshalIndent(r.cfg.daemon(r.place(o)), "", "  ")
+func (cfg Config) mergeDaemon(o *converge.Observed, _ []byte) ([]byte, error) {
+	text, err := json.MarshalIndent(cfg.daemon(placeOf(o)), "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", FileDaemon, err)
 	}

@@ -31,11 +31,11 @@ func TestDaemonSettings(t *testing.T) {
 	} {
 		c.cfg.Forge.URL = "https://hg.example.org"
 		cfg := c.cfg.withDefaults()
-		text, err := (&Runners{cfg: cfg}).mergeDaemon(o, nil)
+		text, err := cfg.mergeDaemon(o, nil)
 		if got := strings.Join(strings.Fields(string(text)), ""); err != nil || got != c.file {
 			t.Errorf("%s: %s, %v, want %s", name, got, err, c.file)
 		}
-		s, err := cfg.section(cfg.Runners[0], (&Runners{}).place(o)).normalized()
+		s, err := cfg.section(cfg.Runners[0], placeOf(o)).normalized()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +48,7 @@ func TestDaemonSettings(t *testing.T) {
 		}
 	}
 	// Before the Engine's networks are known there is nothing to say about them.
-	if got := (Config{Mirror: "http://host-gateway:5088"}).daemon((&Runners{}).place(&converge.Observed{})); !got.empty() {
+	if got := (Config{Mirror: "http://host-gateway:5088"}).daemon(placeOf(&converge.Observed{})); !got.empty() {
 		t.Errorf("of nothing: %+v", got)
 	}
 }

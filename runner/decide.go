@@ -48,8 +48,7 @@ func (r *Runners) decide(o *converge.Observed) ([]converge.Task, error) {
 		}
 		stands, differs = r.stands(future), changed(config, future)
 	}
-	var made []converge.Task
-	tasks := r.hostTask(o)
+	var tasks, made []converge.Task
 	for _, x := range r.cfg.Runners {
 		was, there := known[x.Name]
 		heard := r.refused(o, have[x.Name].token)

@@ -27,17 +27,9 @@ type machine struct {
 	die   string            // the write of this file does not happen
 	ran   []converge.OneOff // containers of their own
 	says  func(converge.OneOff) string
-	fails error // of containers of their own
-
-	program string // what is seen of the runner's program and its host
-	looked  int    // how often
 }
 
-// newMachine is a host that was looked at, with a runner's program that knows
-// nothing new.
-func newMachine(t *testing.T) *machine {
-	return &machine{t: t, files: map[string]string{FileHost: `{"image": "` + DefaultImage + `"}`}}
-}
+func newMachine(t *testing.T) *machine { return &machine{t: t, files: map[string]string{}} }
 
 func (m *machine) ReadFile(_ context.Context, path string) ([]byte, error) {
 	m.mu.Lock()
@@ -64,13 +56,6 @@ func (m *machine) Exec(context.Context, string, []string, []byte) (converge.Exec
 func (m *machine) Run(_ context.Context, o converge.OneOff) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.fails != nil {
-		return nil, m.fails
-	}
-	if strings.HasSuffix(o.Container.Name, "-runner-host") {
-		m.looked++
-		return []byte(m.program), nil
-	}
 	m.ran = append(m.ran, o)
 	if m.says != nil {
 		return []byte(m.says(o)), nil

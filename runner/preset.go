@@ -87,12 +87,6 @@ func (cfg Config) section(r Runner, at place) Section {
 		docker["security_opt"] = []any{"seccomp=" + rootlessSeccomp(), "apparmor=unconfined"}
 		env = append([]string{"BUILDAH_ISOLATION=chroot", "STORAGE_DRIVER=vfs", "BUILDKITD_FLAGS=--oci-worker-no-process-sandbox"}, env...)
 	}
-	own := cfg.ownNetwork(r, at)
-	if own && r.Mode == Rootless {
-		volumes = append(volumes, path.Join(cfg.Data, FileBuildKitConfig)+":"+buildKitConfig+":ro")
-		i := slices.IndexFunc(env, func(e string) bool { return strings.HasPrefix(e, "BUILDKITD_FLAGS=") })
-		env[i] += " --config=" + buildKitConfig
-	}
 	if r.BuildCache > 0 {
 		for _, k := range r.Mode.keepers() {
 			volumes = append(volumes, k.data, path.Join(cfg.Data, k.file)+":"+firstInPath+path.Base(k.file)+":ro")
@@ -162,12 +156,6 @@ func (cfg Config) section(r Runner, at place) Section {
 	set := map[string]any{"url": r.URL, "executor": "docker", "limit": r.Concurrent, "docker": docker}
 	for k, v := range r.Settings {
 		set[k] = v
-	}
-	if own {
-		set["feature_flags"] = withFlag(r.Settings["feature_flags"])
-		if !at.facts.knows(knowsFlags) {
-			env = append(env, knowsNetworks+"=true")
-		}
 	}
 	if len(env) > 0 {
 		set["environment"] = env

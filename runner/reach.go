@@ -160,8 +160,6 @@ func (cfg Config) parties(x Runner, g ground) []party {
 	box := converge.Container{Image: cfg.Image, Entrypoint: []string{"gitlab-runner"}, Cmd: []string{"verify", "--config", reachFile}}
 	runner := party{runner: x.Name, box: box}
 	box.ExtraHosts = g.Docker.ExtraHosts
-	// A network of the job's own is like the Engine's default one: neither shares
-	// names with others, and both reach the Docker host by the same address.
 	if network := g.Docker.Network; network != "" && network != "default" && network != converge.DefaultNetwork {
 		box.Networks = []converge.Attachment{{Network: network}}
 	}

@@ -81,7 +81,6 @@ type Runners struct {
 	settled map[string]settled
 	known   records
 	world   world
-	host    *hostFacts
 	// reached says that jobs reach forge and registry; else what kept them
 	// from it; and when that was found.
 	reached   bool
@@ -167,8 +166,6 @@ func (r *Runners) Resources() converge.Stack {
 	config := converge.File{Path: FileConfig, Mode: 0o600, Secret: true, Merge: r.mergeConfig}
 	var files []converge.File
 	files = append(files, r.cfg.trusted()...)
-	files = append(files, factsFile())
-	files = append(files, r.hostFiles()...)
 	for _, mode := range []Mode{Dind, Rootless} {
 		if !slices.ContainsFunc(r.cfg.Runners, func(x Runner) bool { return x.BuildCache > 0 && x.Mode == mode }) {
 			continue
@@ -178,8 +175,9 @@ func (r *Runners) Resources() converge.Stack {
 			config.After = append(config.After, converge.Ref("file:"+k.file))
 		}
 	}
-	for _, f := range r.hostFiles() {
-		config.After = append(config.After, converge.Ref("file:"+f.Path))
+	if slices.ContainsFunc(r.cfg.Runners, func(x Runner) bool { return x.Mode == Dind }) {
+		files = append(files, converge.File{Path: FileDaemon, Mode: 0o644, Merge: r.cfg.mergeDaemon})
+		config.After = append(config.After, "file:"+FileDaemon)
 	}
 	return converge.Stack{
 		Name:     r.cfg.Stack,
@@ -215,21 +213,6 @@ func (cfg Config) names() []string {
 		list = append(list, name+":"+cmp.Or(cfg.HostAddress, converge.HostGateway))
 	}
 	return append(list, cfg.ExtraHosts...)
-}
-
-// hostFiles are those that jobs find and that go by what their host is like.
-func (r *Runners) hostFiles() []converge.File {
-	var files []converge.File
-	has := func(mode Mode) bool {
-		return slices.ContainsFunc(r.cfg.Runners, func(x Runner) bool { return x.Mode == mode })
-	}
-	if has(Dind) {
-		files = append(files, converge.File{Path: FileDaemon, Mode: 0o644, Merge: r.mergeDaemon})
-	}
-	if has(Rootless) {
-		files = append(files, converge.File{Path: FileBuildKitConfig, Mode: 0o644, Merge: r.mergeBuildKit})
-	}
-	return files
 }
 
 func (r *Runners) container() converge.Container {

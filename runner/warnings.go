@@ -10,27 +10,16 @@ import (
 
 // Warnings are what is right about the configuration and dangerous all the
 // same, one line each.
-func (cfg Config) Warnings() []string { return cfg.withDefaults().warningsAt(place{}) }
-
-// warningsAt are those on a host of which something is known.
-func (cfg Config) warningsAt(at place) []string {
+func (cfg Config) Warnings() []string {
+	cfg = cfg.withDefaults()
 	out := cfg.warnProxy()
 	for _, r := range cfg.Runners {
 		out = append(out, r.ignoredKeys()...)
 		out = append(out, r.warnGiven()...)
 		out = append(out, cfg.warnPower(r)...)
-		if r.plainDind() && !cfg.ownNetwork(r, at) {
+		if r.plainDind() {
 			out = append(out, fmt.Sprintf("runner %s: with tls: false whoever reaches the network of a job can do everything with its Docker daemon, which is privileged", r.Name))
 		}
-	}
-	for _, r := range cfg.Runners {
-		if at.facts.Image != "" && r.Mode == Dind && strings.HasPrefix(cfg.Mirror, "http://") && !cfg.ownNetwork(r, at) {
-			out = append(out, fmt.Sprintf("runner %s: its jobs share a network, and on it each can pass itself off as the mirror to the daemons of the others: see \"Who reaches what a job runs\" in docs/runners.md", r.Name))
-		}
-	}
-	if jobs := cfg.networksAtOnce(at); jobs > usualNetworks {
-		out = append(out, fmt.Sprintf("up to %d jobs at once get a network each, and an Engine has addresses for about 30 networks unless it is told otherwise: "+
-			"see that default-address-pools in /etc/docker/daemon.json of the Docker host holds more, or set runner: {concurrent: %d}", jobs, usualNetworks))
 	}
 	return out
 }
@@ -59,21 +48,6 @@ func (r Runner) warnGiven() []string {
 	}
 	return []string{fmt.Sprintf("runners[%s]: no effect on a runner whose token was made elsewhere (forge.token_file): %s; set that in %s, at the runner itself, and leave it out here",
 		r.Name, strings.Join(idle, ", "), r.URL)}
-}
-
-// usualNetworks is how many networks of jobs find addresses in the pools that an
-// Engine has by itself, beside its other networks.
-const usualNetworks = 24
-
-// networksAtOnce is the most networks that jobs have at once.
-func (cfg Config) networksAtOnce(at place) int {
-	sum := 0
-	for _, r := range cfg.Runners {
-		if cfg.ownNetwork(r, at) {
-			sum += r.Concurrent
-		}
-	}
-	return min(sum, cfg.Concurrent)
 }
 
 // warnPower says who may get at the Docker host through the jobs of a runner,
@@ -106,7 +80,7 @@ func (cfg Config) warnPower(r Runner) []string {
 
 // warnings are what a plan that does something says about the runners.
 func (r *Runners) warnings(o *converge.Observed) []string {
-	return append(r.cfg.warningsAt(r.place(o)), r.warnModes(o)...)
+	return append(r.cfg.Warnings(), r.warnModes(o)...)
 }
 
 // warnModes tells of runners that name no mode and were made when that meant
