@@ -192,7 +192,7 @@ func (s *site) beside(t *testing.T, name string, labels map[string]string) {
 	}
 }
 
-// cancelAll cancels the jobs of a project.
+// cancelAll cancels the jobs of a project, after the test and its context.
 func (p *project) cancelAll(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -109,6 +109,7 @@ func (s Section) keeping(have map[string]any) Section {
 	return s
 }
 
+// get finds nothing below what is no table.
 func get(table map[string]any, path []string) (any, bool) {
 	for _, k := range path[:len(path)-1] {
 		table, _ = table[k].(map[string]any)
