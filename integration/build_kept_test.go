@@ -32,7 +32,7 @@ RUN /bin/busybox cat /proc/sys/kernel/random/uuid >/made
 // in a builder that knows nothing, to run them.
 func TestBuildSecretsAndRegistryCaches(t *testing.T) {
 	ctx := t.Context()
-	s := onSite(t)
+	s := onSiteAlone(t)
 	s.lab(t)
 	cfg, err := hepta.Parse("hepta.yaml", []byte(labYAML))
 	if err != nil {

@@ -139,7 +139,7 @@ func (s *site) volumes(t *testing.T) []string {
 // has. A cache keeps steps for the next build, and nothing else is left.
 func TestBuild(t *testing.T) {
 	ctx := t.Context()
-	s := onSite(t)
+	s := onSiteAlone(t)
 	stack := s.lab(t)
 	if err := images.Copy(ctx, outer.docker, s.docker, refs(images.Buildah)...); err != nil {
 		t.Fatal(err)
@@ -229,7 +229,7 @@ func (p *project) has(t *testing.T, tag string) string {
 // What goes wrong in a build is told with its last words and a way out, and
 // leaves nothing.
 func TestBuildFails(t *testing.T) {
-	s := onSite(t)
+	s := onSiteAlone(t)
 	stack := s.lab(t)
 	if err := images.Copy(t.Context(), outer.docker, s.docker, refs(images.Buildah)...); err != nil {
 		t.Fatal(err)

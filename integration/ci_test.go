@@ -44,6 +44,7 @@ func TestPipelinesOfCIInit(t *testing.T) {
 		c.Runners = append(c.Runners, hepta.Runner{Name: "rootless", Mode: "rootless", Tags: []string{"rootless"}, Concurrent: 2,
 			Docker: map[string]any{"pull_policy": "if-not-present", "volumes": []any{hub + "/buildkitd.toml:/home/user/.config/buildkit/buildkitd.toml:ro"}}})
 	})
+	four := turnsOf(1, 2, 3, 4) // pipelines at once
 	for _, c := range []struct {
 		pipeline    ci.Pipeline
 		mode, kinds string
@@ -55,6 +56,7 @@ func TestPipelinesOfCIInit(t *testing.T) {
 		for _, kind := range strings.Fields(c.kinds) {
 			t.Run(fmt.Sprintf("%s %s %s", c.pipeline, c.mode, kind), func(t *testing.T) {
 				t.Parallel()
+				four.take(t)
 				p := s.project(t, stack, fmt.Sprintf("ci-%s-%s-%s", c.pipeline, c.mode, kind), kind)
 				word := "word of " + p.Path + "\n"
 				files := map[string]string{"word.txt": word}

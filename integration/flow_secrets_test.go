@@ -54,7 +54,7 @@ func canary() string { return `c4+n"r/y&'` + rand.Text() }
 // of containers and jobs; what holds one on the host is for root alone.
 func TestSecretsOfARunningStack(t *testing.T) {
 	ctx := t.Context()
-	s := onSite(t)
+	s := onSiteAlone(t)
 	lab := s.lab(t)
 	if err := images.Copy(ctx, outer.docker, s.docker, refs(images.Registry, images.Buildah)...); err != nil {
 		t.Fatal(err)

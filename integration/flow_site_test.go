@@ -54,7 +54,7 @@ runners:
 )
 
 // site is a bare host for the scenarios that need a whole stack: an engine in
-// a container, with every image of the stack. It is made once.
+// a container, with every image of the stack.
 type site struct {
 	box    *sandbox.Sandbox
 	docker *client.Client
@@ -64,33 +64,51 @@ type site struct {
 	ports  map[string]string // where the site's ports are reached from here
 }
 
-// ground is the one site of this package.
-var ground struct {
+// siteSlot holds a site, which the first test that takes the slot makes.
+type siteSlot struct {
+	name string
 	once sync.Once
 	site *site
 	err  error
 }
 
-// onSite gives the site, made by the first test that asks.
+// siteSlots are all there are, and freeSites those that no test has.
+var (
+	siteSlots = []*siteSlot{{name: "hepta-test-site-1"}, {name: "hepta-test-site-2"}}
+	freeSites = turnsOf(siteSlots...)
+)
+
+// onSite gives the test a site for itself, beside tests on other sites.
 func onSite(t *testing.T) *site {
 	t.Helper()
-	ground.once.Do(func() { ground.site, ground.err = openSite(context.Background()) })
-	if ground.err != nil {
-		t.Fatal(ground.err)
-	}
-	return ground.site
+	t.Parallel()
+	return onSiteAlone(t)
 }
 
-// closeSite ends the use of the site; its container goes by its label.
-func closeSite() error {
-	s := ground.site
-	if s == nil {
-		return nil
+// onSiteAlone is onSite for tests that set variables of the environment, which
+// all tests share: no other test runs meanwhile.
+func onSiteAlone(t *testing.T) *site {
+	t.Helper()
+	slot := freeSites.take(t)
+	slot.once.Do(func() { slot.site, slot.err = openSite(context.Background(), slot.name) })
+	if slot.err != nil {
+		t.Fatal(slot.err)
 	}
-	return errors.Join(s.served.Close(), s.docker.Close(), os.RemoveAll(s.dir))
+	return slot.site
 }
 
-func openSite(ctx context.Context) (*site, error) {
+// closeSites ends the use of the sites; their containers go by their label.
+func closeSites() error {
+	var errs []error
+	for _, slot := range siteSlots {
+		if s := slot.site; s != nil {
+			errs = append(errs, s.served.Close(), s.docker.Close(), os.RemoveAll(s.dir))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func openSite(ctx context.Context, name string) (*site, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	base := outer.refs[images.Base].Local
@@ -99,7 +117,7 @@ func openSite(ctx context.Context) (*site, error) {
 		return nil, err
 	}
 	inside := []int{80, 443, 5050, 8080, 8443}
-	wanted := sandbox.Config{Name: "hepta-test-site", Hostname: "site", Image: base, Labels: map[string]string{label: "site"}}
+	wanted := sandbox.Config{Name: name, Hostname: "site", Image: base, Labels: map[string]string{label: "site"}}
 	for _, host := range []string{labForge, labRegistry, labMonitor, "refused.test", "versions.test", "hg.ways.test", "registry.ways.test", "hg.secret.test", "registry.secret.test"} {
 		wanted.ExtraHosts = append(wanted.ExtraHosts, host+":127.0.0.1")
 	}
@@ -279,7 +297,7 @@ func (s *site) onHost(t *testing.T, script string) string {
 
 // program is the real hepta program, built once.
 var program = sync.OnceValues(func() (string, error) {
-	bin := filepath.Join(ground.site.dir, "hepta")
+	bin := filepath.Join(outer.dir, "hepta")
 	out, err := exec.Command("go", "build", "-o", bin, "../cmd/hepta").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build hepta: %w\n%s", err, out)

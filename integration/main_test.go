@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -25,6 +26,7 @@ var outer struct {
 	*stage.Stage
 	docker *client.Client
 	refs   map[images.Name]images.Ref
+	dir    string // goes at the end
 }
 
 var say = stage.Say
@@ -40,8 +42,15 @@ func run(m *testing.M) int {
 		return 1
 	}
 	outer.Stage, outer.docker, outer.refs = s, s.Docker, s.Refs
+	if outer.dir, err = os.MkdirTemp("", "hepta-integration-"); err == nil {
+		err = parallelByTurns()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "prepare integration tests:", err)
+		return 1
+	}
 	code := m.Run()
-	if err := closeSite(); err != nil {
+	if err := errors.Join(closeSites(), os.RemoveAll(outer.dir)); err != nil {
 		fmt.Fprintln(os.Stderr, "clean up after integration tests:", err)
 	}
 	if err := s.Close(ctx); err != nil {

@@ -33,7 +33,7 @@ func (s *standin) inContainer(ctx context.Context, out io.Writer, cmd ...string)
 // heptapod-docker 4: what package registry does works on a real registry
 // behind the forge's tokens: check, list, collect.
 func TestRegistryAtWork(t *testing.T) {
-	t.Parallel()
+	besideSites(t)
 	ctx := t.Context()
 	s := startForge(t, images.Heptapod, forgeVolumes(t), map[string]string{"GITLAB_OMNIBUS_CONFIG": behindProxy, "GITLAB_ROOT_PASSWORD": rootPassword})
 	token := s.token(t)

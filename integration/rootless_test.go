@@ -47,7 +47,7 @@ func rootless(t *testing.T) (env, security []string) {
 // its jobs, builds an image with a RUN step and pushes it; what is documented
 // as refused is refused.
 func TestRootlessBuild(t *testing.T) {
-	t.Parallel()
+	besideSites(t)
 	ctx := t.Context()
 	_, docker := inside(t, sandbox.Config{}, images.Buildah, images.Registry)
 	made, err := docker.ContainerCreate(ctx, &container.Config{Image: "registry:3"}, nil, nil, nil, "registry")

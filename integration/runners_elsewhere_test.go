@@ -113,7 +113,7 @@ func (s *site) unplug(t *testing.T, d *desk, yaml string) {
 // asked which, and in both a job runs.
 func TestRunnersForAForgeElsewhere(t *testing.T) {
 	ctx := t.Context()
-	s := onSite(t)
+	s := onSiteAlone(t)
 	lab := s.lab(t)
 	api, err := lab.Forge().Client(ctx)
 	if err != nil {

@@ -59,7 +59,7 @@ func output(t *testing.T, docker client.APIClient, c container.Config, h contain
 }
 
 func TestSandboxSurvivesItsOwnRestart(t *testing.T) {
-	t.Parallel()
+	besideSites(t)
 	ctx := t.Context()
 	s, docker := inside(t, sandbox.Config{}, images.Small)
 
@@ -123,7 +123,7 @@ func eventually(t *testing.T, limit time.Duration, what string, done func() bool
 }
 
 func TestSandboxServesOtherPrograms(t *testing.T) {
-	t.Parallel()
+	besideSites(t)
 	ctx := t.Context()
 	s, _ := inside(t, sandbox.Config{}, images.Small)
 	socket := filepath.Join(t.TempDir(), "docker.sock")
@@ -148,7 +148,7 @@ func TestSandboxServesOtherPrograms(t *testing.T) {
 // TestEnginesInASandbox runs engines two levels deep: the service of a job, and
 // a sandbox on an engine that is newer than the outer one may be.
 func TestEnginesInASandbox(t *testing.T) {
-	t.Parallel()
+	besideSites(t)
 	_, docker := inside(t, sandbox.Config{}, images.Base, images.DockerCLI, images.Dind, images.Small)
 	t.Run("dind", func(t *testing.T) { dindKeepsTheContractOfItsImage(t, docker) })
 	t.Run("sandbox", func(t *testing.T) {
@@ -250,7 +250,7 @@ func dindKeepsTheContractOfItsImage(t *testing.T, docker client.APIClient) {
 // What a test needs that wants testcontainers' life cycle: the same container
 // by the same specification.
 func TestSandboxBySpecInTestcontainers(t *testing.T) {
-	t.Parallel()
+	besideSites(t)
 	ctx := t.Context()
 	base := outer.refs[images.Base].Local
 	privileges, err := sandbox.Detect(ctx, outer.docker, base)

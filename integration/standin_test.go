@@ -28,7 +28,7 @@ import (
 
 // heptapod-docker 1.3, 1.4, 1.6: the order of a boot, the token by Rails.
 func TestStandinBoots(t *testing.T) {
-	t.Parallel()
+	besideSites(t)
 	s := startForge(t, images.Heptapod, forgeVolumes(t), map[string]string{"GITLAB_OMNIBUS_CONFIG": behindProxy, "GITLAB_ROOT_PASSWORD": rootPassword})
 
 	want := []string{heptapod.PhaseReconfigure, heptapod.PhaseMigrations, heptapod.PhaseServices, heptapod.PhaseWeb}
@@ -66,7 +66,7 @@ func TestStandinBoots(t *testing.T) {
 
 // heptapod-docker 4: the registry behind the forge's tokens.
 func TestStandinServesItsRegistry(t *testing.T) {
-	t.Parallel()
+	besideSites(t)
 	ctx := t.Context()
 	s := startForge(t, images.Heptapod, forgeVolumes(t), map[string]string{"GITLAB_OMNIBUS_CONFIG": behindProxy, "GITLAB_ROOT_PASSWORD": rootPassword})
 	project := strings.NewReader(`{"name": "things"}`)
@@ -157,7 +157,7 @@ func (s *standin) login(t *testing.T, key ssh.Signer) (output string, host ssh.P
 // heptapod-docker 1.2, 1.4: what is on the volumes outlives the container, the
 // ssh host keys among it; ssh goes by the keys of the forge's users.
 func TestStandinKeepsWhatIsOnItsVolumes(t *testing.T) {
-	t.Parallel()
+	besideSites(t)
 	volumes := forgeVolumes(t)
 	env := map[string]string{"GITLAB_OMNIBUS_CONFIG": behindProxy, "GITLAB_ROOT_PASSWORD": rootPassword}
 	s := startForge(t, images.Heptapod, volumes, env)
@@ -252,7 +252,7 @@ func TestStandinKeepsWhatIsOnItsVolumes(t *testing.T) {
 
 // What makes the image's container end, and the words it ends with.
 func TestStandinRefuses(t *testing.T) {
-	t.Parallel()
+	besideSites(t)
 	data := forgeVolumes(t)
 	env := map[string]string{"GITLAB_OMNIBUS_CONFIG": behindProxy, "GITLAB_ROOT_PASSWORD": rootPassword}
 	if err := startForge(t, images.Heptapod, data, env).Terminate(t.Context()); err != nil {
@@ -307,7 +307,7 @@ func TestStandinRefuses(t *testing.T) {
 // gitlab.rb has the last word over the environment, and a change there is taken
 // over by a reconfigure. heptapod-docker 0.
 func TestStandinReconfigures(t *testing.T) {
-	t.Parallel()
+	besideSites(t)
 	s := startForge(t, images.Heptapod, forgeVolumes(t), map[string]string{"GITLAB_OMNIBUS_CONFIG": behindProxy, "GITLAB_ROOT_PASSWORD": rootPassword})
 	token := s.token(t)
 	rb := "external_url 'https://other.test'\nnginx['listen_port'] = 80\nnginx['listen_https'] = false\nregistry['enable'] = false\n"
@@ -353,7 +353,7 @@ func TestStandinReconfigures(t *testing.T) {
 
 // heptapod-docker 7.1, 7.2: a backup of the data, without /etc/gitlab.
 func TestStandinBacksUp(t *testing.T) {
-	t.Parallel()
+	besideSites(t)
 	s := startForge(t, images.Heptapod, forgeVolumes(t), map[string]string{"GITLAB_OMNIBUS_CONFIG": behindProxy, "GITLAB_ROOT_PASSWORD": rootPassword})
 	before := s.token(t)
 	code, out := s.run(t, "gitlab-backup", "create")
