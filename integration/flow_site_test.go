@@ -126,14 +126,11 @@ func openSite(ctx context.Context, name string) (*site, error) {
 		published = append(published, fmt.Sprintf("127.0.0.1::%d/tcp", p))
 	}
 	config, host := wanted.Spec(privileges)
-	c, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
-		ContainerRequest: testcontainers.ContainerRequest{
-			Name: wanted.Name, Image: base, ExposedPorts: published,
-			ConfigModifier:     func(c *container.Config) { *c = *config },
-			HostConfigModifier: func(h *container.HostConfig) { *h = *host },
-			WaitingFor:         wait.ForExec([]string{"docker", "version"}).WithPollInterval(100 * time.Millisecond).WithStartupTimeout(time.Minute),
-		},
-		Started: true,
+	c, err := started(ctx, testcontainers.ContainerRequest{
+		Name: wanted.Name, Image: base, ExposedPorts: published,
+		ConfigModifier:     func(c *container.Config) { *c = *config },
+		HostConfigModifier: func(h *container.HostConfig) { *h = *host },
+		WaitingFor:         wait.ForExec([]string{"docker", "version"}).WithPollInterval(100 * time.Millisecond).WithStartupTimeout(time.Minute),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start site: %w", err)

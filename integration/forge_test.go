@@ -77,7 +77,7 @@ func startForge(t *testing.T, image images.Name, mounts []mount.Mount, env map[s
 	r := request(t, image, mounts, env)
 	r.WaitingFor = wait.ForExec([]string{"gitlab-healthcheck", "--fail", "--max-time", "10"}).
 		WithPollInterval(200 * time.Millisecond).WithStartupTimeout(time.Minute)
-	c, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{ContainerRequest: r, Started: true})
+	c, err := started(ctx, r)
 	testcontainers.CleanupContainer(t, c)
 	if err != nil {
 		t.Fatal(err)

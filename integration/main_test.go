@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/docker/docker/client"
+	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/heptaup/hepta/integration/images"
 	"github.com/heptaup/hepta/integration/stage"
@@ -68,4 +70,19 @@ func refs(names ...images.Name) []images.Ref { return outer.Named(names...) }
 func inside(t *testing.T, c sandbox.Config, names ...images.Name) (*sandbox.Sandbox, *client.Client) {
 	t.Helper()
 	return outer.Inside(t, c, names...)
+}
+
+// started starts a container of testcontainers. It tries again where a port
+// that the Engine picked for it is in use: the Engine does not see those of
+// outgoing connections.
+func started(ctx context.Context, r testcontainers.ContainerRequest) (testcontainers.Container, error) {
+	for attempt := 1; ; attempt++ {
+		c, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{ContainerRequest: r, Started: true})
+		if err == nil || attempt == 5 || !strings.Contains(err.Error(), "address already in use") {
+			return c, err
+		}
+		if err := testcontainers.TerminateContainer(c); err != nil {
+			return nil, err
+		}
+	}
 }

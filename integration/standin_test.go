@@ -279,7 +279,7 @@ func TestStandinRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := request(t, tt.image, tt.volumes, map[string]string{"GITLAB_OMNIBUS_CONFIG": tt.settings, "GITLAB_ROOT_PASSWORD": tt.password})
 			r.WaitingFor = wait.ForExit().WithExitTimeout(time.Minute)
-			c, err := testcontainers.GenericContainer(t.Context(), testcontainers.GenericContainerRequest{ContainerRequest: r, Started: true})
+			c, err := started(t.Context(), r)
 			testcontainers.CleanupContainer(t, c)
 			if err != nil {
 				t.Fatal(err)

@@ -67,12 +67,21 @@ func Find(ctx context.Context, docker client.APIClient, name string) (*Sandbox, 
 	return s, nil
 }
 
+// starts is how often a sandbox is started while the ports that the Engine
+// picks for it are in use: it does not see those of outgoing connections.
+const starts = 5
+
 // Start starts a stopped sandbox and waits until its engine answers.
 func (s *Sandbox) Start(ctx context.Context) error {
-	if err := s.docker.ContainerStart(ctx, s.ID, container.StartOptions{}); err != nil {
-		return fmt.Errorf("start sandbox %s: %w", s.Name, err)
+	for attempt := 1; ; attempt++ {
+		err := s.docker.ContainerStart(ctx, s.ID, container.StartOptions{})
+		if err == nil {
+			return s.Wait(ctx)
+		}
+		if attempt == starts || !strings.Contains(err.Error(), "address already in use") {
+			return fmt.Errorf("start sandbox %s: %w", s.Name, err)
+		}
 	}
-	return s.Wait(ctx)
 }
 
 // Wait waits until the engine of a started sandbox answers.
