@@ -215,7 +215,7 @@ func (f *Forge) files() ([]converge.File, error) {
 		)
 	}
 	if f.tokenMinutes() != 0 {
-		// Filled by the task that sets the number in the forge.
+		// Made empty and filled by the task that sets the number in the forge.
 		files = append(files, converge.File{
 			Path: fileTokenMinutes, Mode: 0o644,
 			Merge: func(_ *converge.Observed, current []byte) ([]byte, error) { return current, nil },

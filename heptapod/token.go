@@ -100,7 +100,7 @@ func (f *Forge) decideToken(o *converge.Observed) ([]converge.Task, error) {
 		Verb:  "mint",
 		Cause: cause,
 		Ref:   RefToken,
-		After: []converge.Ref{"container:" + Service},
+		After: []converge.Ref{"container:" + Service, "file:" + FileToken}, // that is made empty
 		Run:   f.renew,
 	}}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +105,9 @@ func TestATokenThatLastsIsKept(t *testing.T) {
 			tasks, err := f.decideToken(&converge.Observed{})
 			if err != nil || len(tasks) != 1 || tasks[0].Cause != converge.CauseUnseen {
 				t.Fatalf("tasks %+v, %v", tasks, err)
+			}
+			if !slices.Contains(tasks[0].After, "file:"+FileToken) {
+				t.Error("the task writes the file while that is made")
 			}
 			if err := tasks[0].Run(t.Context(), host); err != nil {
 				t.Fatal(err)

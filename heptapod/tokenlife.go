@@ -51,7 +51,7 @@ func (f *Forge) decideTokenLife(o *converge.Observed) ([]converge.Task, error) {
 		Verb:  "set",
 		Cause: cause,
 		Ref:   "task:registry-tokens",
-		After: []converge.Ref{"container:" + Service, RefToken},
+		After: []converge.Ref{"container:" + Service, RefToken, "file:" + fileTokenMinutes}, // that is made empty
 		Run:   f.setTokenLife,
 	}}, nil
 }

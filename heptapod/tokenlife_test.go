@@ -39,6 +39,9 @@ func TestTokenLifeIsDue(t *testing.T) {
 			if !slices.Contains(tasks[0].After, RefToken) {
 				t.Errorf("%s: it does not wait for the API token", c.name)
 			}
+			if !slices.Contains(tasks[0].After, "file:"+fileTokenMinutes) {
+				t.Errorf("%s: it writes the file while that is made", c.name)
+			}
 		}
 		if cause != c.cause {
 			t.Errorf("%s: %q, want %q", c.name, cause, c.cause)

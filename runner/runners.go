@@ -72,8 +72,9 @@ type Runners struct {
 	// patience is how long a new runner may take to come online.
 	patience time.Duration
 	// round is the time between two looks for jobs, reread that between two
-	// looks at config.toml.
-	round, reread time.Duration
+	// looks at config.toml, and reading how long a runner that is told may take
+	// to read it.
+	round, reread, reading time.Duration
 
 	// What tasks of this run found out, for the files that are written after
 	// them. Everything else is read from the host anew each time.
@@ -114,7 +115,7 @@ func New(cfg Config, opts ...Option) (*Runners, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	r := &Runners{cfg: cfg.withDefaults(), opts: options{Options: wiring.Apply(nil)}, patience: time.Minute, reread: reread,
+	r := &Runners{cfg: cfg.withDefaults(), opts: options{Options: wiring.Apply(nil)}, patience: time.Minute, reread: reread, reading: reading,
 		settled: map[string]settled{}, looks: map[string]*look{}}
 	r.round = time.Duration(r.cfg.CheckInterval) * time.Second
 	for _, x := range cfg.Runners {

@@ -35,7 +35,7 @@ func runners(t *testing.T, cfg Config) *Runners {
 			r.cfg.Runners[i].URL = url
 		}
 	}
-	r.patience, r.round, r.reread = 50*time.Millisecond, time.Millisecond, time.Millisecond
+	r.patience, r.round, r.reread, r.reading = 50*time.Millisecond, time.Millisecond, time.Millisecond, time.Millisecond
 	return r
 }
 

@@ -22,6 +22,10 @@ import (
 // reread is how often gitlab-runner looks whether its file changed.
 const reread = 3 * time.Second
 
+// reading is how long gitlab-runner may take to read its file when it is told
+// to: a moment, and longer on a busy host.
+const reading = 2 * time.Second
+
 // changed names the runners whose sections differ between two config.toml, in
 // more than the token.
 func changed(now, future []byte) map[string]bool {
@@ -105,7 +109,8 @@ func (r *Runners) takesOver(ctx context.Context, host Host, name string) error {
 }
 
 // reload has the runners read config.toml, once for each of its contents, and
-// says how long they may take to notice by themselves where they cannot be told.
+// says how long they may take: longer where they cannot be told and have to
+// notice by themselves.
 func (r *Runners) reload(ctx context.Context, host Host) (time.Duration, error) {
 	content, err := readFile(ctx, host, FileConfig)
 	if err != nil {
@@ -115,11 +120,11 @@ func (r *Runners) reload(ctx context.Context, host Host) (time.Duration, error) 
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
 	if r.reloaded == sum {
-		return 0, nil
+		return r.reading, nil
 	}
 	if got, err := host.Exec(ctx, Service, []string{"sh", "-c", "kill -HUP 1"}, nil); err != nil || got.ExitCode != 0 {
-		return r.reread, nil
+		return r.reread + r.reading, nil
 	}
 	r.reloaded = sum
-	return 0, nil
+	return r.reading, nil
 }
