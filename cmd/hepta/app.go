@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, t terminal) int {
 	ctx, stop := interruptible(ctx, t.err)
 	defer stop()
 	app := newApp(t)
-	err := app.RunContext(ctx, args)
+	err := app.RunContext(ctx, arrange(app, args))
 	if err == nil {
 		return exitOK
 	}
@@ -111,7 +111,7 @@ func newApp(t terminal) *cli.App {
 		Name:                  "hepta",
 		CustomAppHelpTemplate: appHelp,
 		Usage:                 "a forge on a Docker host, as hepta.yaml describes it",
-		UsageText:             "hepta [global options] command [options] [arguments]",
+		UsageText:             "hepta COMMAND [options] [arguments]",
 		Description: "hepta makes a Docker host look like its hepta.yaml: Traefik, Heptapod (GitLab with\n" +
 			"Mercurial), its container registry, its runners; and again after any change or crash.\n\n" +
 			"   hepta init        write a hepta.yaml\n" +
@@ -172,19 +172,13 @@ func globalFlags() []cli.Flag {
 	}
 }
 
-// onUsageError says it better where a global option stands behind the command.
+// onUsageError says in our words what the library finds wrong with an option.
 func onUsageError(c *cli.Context, err error, _ bool) error {
 	name, undefined := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
 	if !undefined {
 		return usage{wrongValue(c, err)}
 	}
-	name = strings.TrimPrefix(name, "-")
-	for _, f := range c.App.Flags {
-		if slices.Contains(f.Names(), name) && c.Command.Name != "" && c.Command.Name != c.App.Name {
-			return usage{fmt.Errorf("%s is a global option and goes before the command: hepta %s … %s", dashed(name), dashed(name), strings.TrimPrefix(c.Command.HelpName, c.App.Name+" "))}
-		}
-	}
-	return usage{fmt.Errorf("there is no option %s", dashed(name))}
+	return usage{fmt.Errorf("there is no option %s", dashed(strings.TrimPrefix(name, "-")))}
 }
 
 var parseError = pattern.New(`(?s)^invalid (?:boolean )?value (".*") for (?:flag )?-(\S+): `)

@@ -58,7 +58,7 @@ func buildCommand(t terminal) *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 1 {
-				return usage{errors.New("build takes one directory at most, behind the options")}
+				return usage{errors.New("build takes one directory at most")}
 			}
 			if c.Bool("tracked") && c.IsSet("revision") {
 				return usage{errors.New("--tracked and --revision exclude each other")}

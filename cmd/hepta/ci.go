@@ -51,7 +51,7 @@ func ciInitCommand(t terminal) *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 1 {
-				return usage{errors.New("ci init takes one directory at most, behind the options")}
+				return usage{errors.New("ci init takes one directory at most")}
 			}
 			d := ci.Draft{Pipeline: ci.Pipeline(c.String("pipeline")), Mode: runner.Mode(c.String("mode")), Tags: c.StringSlice("tag")}
 			if !c.IsSet("tag") {

@@ -3,7 +3,7 @@ package main
 // commandHelp is the help of one command: what it does before what it takes.
 const commandHelp = `{{.Name}} - {{.Usage}}
 
-Usage: hepta [global options] {{.Name}}{{if .Subcommands}} COMMAND{{end}}{{if .VisibleFlags}} [options]{{end}}{{if .ArgsUsage}} {{.ArgsUsage}}{{end}}
+Usage: hepta {{.Name}}{{if .Subcommands}} COMMAND{{end}}{{if .VisibleFlags}} [options]{{end}}{{if .ArgsUsage}} {{.ArgsUsage}}{{end}}
 
 {{.Description}}
 {{if .Subcommands}}
@@ -24,7 +24,7 @@ Usage: {{.UsageText}}
 Commands:
 {{range .VisibleCommands}}{{if ne .Name "help"}}   {{printf "%-11s" .Name}} {{.Usage}}
 {{end}}{{end}}
-Global options, before the command:
+Global options, for every command:
 {{range .VisibleFlags}}   {{.}}
 {{end}}
 Exit codes: 0 done, 1 failed, 2 plan: something is to be done, 64 wrong usage, 130 interrupted;

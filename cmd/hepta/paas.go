@@ -45,7 +45,7 @@ const exitPaasConfig = 2
 // The path is returned absolute.
 func paasConfig(c *cli.Context, t terminal) (string, paas.Config, error) {
 	if c.NArg() != 1 {
-		return "", paas.Config{}, usage{fmt.Errorf("%s takes one configuration file, behind the options", c.Command.Name)}
+		return "", paas.Config{}, usage{fmt.Errorf("%s takes one configuration file", c.Command.Name)}
 	}
 	path, err := filepath.Abs(c.Args().First())
 	if err != nil {

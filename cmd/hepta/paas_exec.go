@@ -36,7 +36,7 @@ func paasExecCommand(t terminal) *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return usage{fmt.Errorf("%s takes the file of one job, behind the options", c.Command.Name)}
+				return usage{fmt.Errorf("%s takes the file of one job", c.Command.Name)}
 			}
 			file := c.Args().First()
 			data, err := os.ReadFile(file)

@@ -38,7 +38,7 @@ func paasRegisterCommand(t terminal) *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return usage{errors.New("register takes one configuration file, behind the options")}
+				return usage{errors.New("register takes one configuration file")}
 			}
 			path, err := filepath.Abs(c.Args().First())
 			if err != nil {

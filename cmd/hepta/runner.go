@@ -146,7 +146,7 @@ func runnerAddCommand(t terminal) *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
-				return usage{errors.New("add takes the name of one runner, behind the options")}
+				return usage{errors.New("add takes the name of one runner")}
 			}
 			d := hepta.RunnerDraft{Name: c.Args().First(), Mode: c.String("mode"), Tags: c.StringSlice("tag"), Concurrent: c.Int("concurrent"), Image: c.String("image")}
 			if err := hepta.AddRunner(configFile(c), d); err != nil {
