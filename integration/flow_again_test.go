@@ -137,7 +137,7 @@ func TestSecondUpOnlyLooks(t *testing.T) {
 	}
 	m.checkAsked(t, limit)
 
-	if out, errs, code := s.hepta(t, host, "up"); code != 0 || out != "Nothing to do: everything is as it is described.\n" {
+	if out, errs, code := s.hepta(t, host, "up"); code != 0 || out != "Nothing to do: everything is up to date.\n" {
 		t.Errorf("up: exit code %d\n%s%s", code, out, errs)
 	}
 	m.check(t, limit)

@@ -44,7 +44,7 @@ var (
 // complete is what makes a command line good but for the option that is tried;
 // what stands behind -- comes behind the options.
 var complete = map[string]string{
-	"hepta": "-- plan", "init": "--forge=hg.example.org", "init --token-file": "--forge=https://hg.example.org --force", "up": "", "plan": "", "pull": "", "down": "", "status": "", "logs": "", "exec": "-- heptapod true", "ctl": "-- status", "labels": "--port=8000 -- wiki.example.org",
+	"hepta": "-- plan", "init": "--forge=hg.example.org", "init --token-file": "--forge=https://hg.example.org --force", "up": "", "plan": "", "pull": "", "down": "", "status": "", "logs": "", "exec": "-- heptapod true", "ctl": "-- status", "ca": "", "labels": "--port=8000 -- wiki.example.org",
 	"runner list": "", "runner add": "-- other", "runner remove": "-- dind", "runner verify": "", "runner pause": "-- dind", "runner resume": "-- dind",
 	"runner rotate": "-- dind", "runner logs": "", "runner prune": "",
 	"registry check": "--username=u --token-file=token --repository=g/p", "registry login": "--username=u --token-file=token --no-save",

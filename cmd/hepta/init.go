@@ -64,7 +64,7 @@ func initCommand(t terminal) *cli.Command {
 			if d.Elsewhere() && (d.TokenFile == "" || d.TokenFile == hepta.DraftTokenFile) {
 				first = "Put the forge's token into " + hepta.DraftTokenFile + " beside it (chmod 600). "
 			}
-			fmt.Fprintf(t.out, "Wrote %s. %sLook it over, then: hepta plan\n", path, first)
+			fmt.Fprintf(t.out, "Wrote %s. %sLook it over, then: %s\n", path, first, command(c, "plan"))
 			return nil
 		}),
 	}

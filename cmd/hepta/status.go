@@ -86,7 +86,7 @@ func statusTable(s *hepta.Status, now time.Time) render.Rows {
 		rows.Below = append(rows.Below, strings.Split(s.Refused, "\n")...)
 	}
 	if s.Changes > 0 {
-		rows.Below = append(rows.Below, "The host is not as it is described: 'hepta plan' shows how, 'hepta up' mends it.")
+		rows.Below = append(rows.Below, "The host differs from the configuration. Show how: hepta plan. Change it: hepta up.")
 	}
 	return rows
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -52,7 +51,7 @@ func upCommand(t terminal) *cli.Command {
 			if err != nil {
 				return timedOut(ctx, err)
 			}
-			return reportUp(t, s.stack, plan, time.Since(start))
+			return reportUp(c, t, s.stack, plan, time.Since(start))
 		}),
 	}
 }
@@ -67,25 +66,6 @@ const flagNewData = "new-data"
 
 func newDataFlag() cli.Flag {
 	return &cli.BoolFlag{Name: flagNewData, Usage: "begin anew in another, empty data directory; the old one stays as it is"}
-}
-
-// reportUp says what was done and where the forge is.
-func reportUp(t terminal, stack *hepta.Stack, plan *hepta.Plan, d time.Duration) error {
-	if plan.Empty() {
-		showNotes(t, plan)
-		fmt.Fprintln(t.out, "Nothing to do: everything is as it is described.")
-		return nil
-	}
-	fmt.Fprintf(t.out, "Done in %s. The forge is at %s\n", d.Round(100*time.Millisecond), strings.TrimSuffix(stack.Forge().URL(), "/"))
-	return nil
-}
-
-// showNotes writes the notes of a plan that did nothing. One that did something
-// has told them before it began.
-func showNotes(t terminal, plan *hepta.Plan) {
-	for _, n := range plan.Notes {
-		fmt.Fprintln(t.err, "note: "+n)
-	}
 }
 
 // within is ctx with a time limit; 0 is none.

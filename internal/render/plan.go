@@ -25,7 +25,7 @@ func Plan(out io.Writer, p *converge.Plan, verb string, color bool) error {
 	paint := palette(color)
 	var b strings.Builder
 	if p.Empty() {
-		fmt.Fprintf(&b, "%s Nothing to do: %s is as it is described.\n", paint.good("✔"), clean(p.Stack))
+		fmt.Fprintf(&b, "%s Nothing to do: %s is up to date.\n", paint.good("✔"), clean(p.Stack))
 	}
 	counts := map[byte]int{}
 	calls := 0

@@ -58,7 +58,7 @@ func TestPlan(t *testing.T) {
 	if err := Plan(&out, &converge.Plan{Stack: "hepta"}, "up", true); err != nil {
 		t.Fatal(err)
 	}
-	if want := "\x1b[32m✔\x1b[0m Nothing to do: hepta is as it is described.\n"; out.String() != want {
+	if want := "\x1b[32m✔\x1b[0m Nothing to do: hepta is up to date.\n"; out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
 	}
 }
