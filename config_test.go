@@ -118,7 +118,7 @@ func TestNormalLeavesItsSourceAlone(t *testing.T) {
 
 func TestConfigProblems(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                     "heptapod.host: the forge has no name",
+		"":                                     "heptapod.host: the forge's host name is missing",
 		"forge: [x]":                           "hepta.yaml:1:8: forge: is a list, not a mapping (host, url, token_file, registry)",
 		"forge: a.b\nheptapod: {host: c.d}":    `hepta.yaml:1:8: forge: "a.b" here and "c.d" in heptapod.host are two names for one forge`,
 		"forge: a.b\nregistry: a.b":            `hepta.yaml:2:11: registry.host: "a.b" is the host name of heptapod.host already`,

@@ -107,13 +107,13 @@ func (s *Stack) wayThere(route *registry.Route) []registry.Finding {
 	var list []registry.Finding
 	for _, name := range route.Names {
 		if to := route.Led(name); to != "" {
-			list = append(list, registry.Finding{Check: "name resolves", OK: true,
-				Saw: name + " does not resolve here, asked at " + to + "; Docker daemons and people need the name"})
+			list = append(list, registry.Finding{Check: "name resolves", OK: true, Note: true,
+				Saw: "not here: " + name + " was asked at " + to + "; people and Docker daemons need the name in DNS"})
 		}
 	}
 	if len(route.Authority) > 0 {
-		list = append(list, registry.Finding{Check: "authority is known", OK: true,
-			Saw: s.whose() + "; other Docker daemons need it as /etc/docker/certs.d/" + s.RegistryHost() + "/ca.crt"})
+		list = append(list, registry.Finding{Check: "authority is known", OK: true, Note: true,
+			Saw: "not to every machine: it is " + s.whose() + "; other Docker daemons need it as /etc/docker/certs.d/" + s.RegistryHost() + "/ca.crt"})
 	}
 	return list
 }

@@ -73,7 +73,7 @@ func TestCheckRegistryWithoutName(t *testing.T) {
 			led = append(led, f.Saw)
 		}
 	}
-	if !report.OK() || len(led) != 2 || !strings.Contains(strings.Join(led, " "), "reg.invalid does not resolve here, asked at 127.0.0.1:"+port) {
+	if !report.OK() || len(led) != 2 || !strings.Contains(strings.Join(led, " "), "reg.invalid was asked at 127.0.0.1:"+port) {
 		t.Errorf("%+v", report.Findings)
 	}
 }

@@ -93,7 +93,7 @@ func (c *Config) contradictions() []yamlconfig.Problem {
 		add("runner.ca", "holds no certificate in PEM")
 	}
 	if n.Heptapod.Host == "" {
-		add("heptapod.host", "the forge has no name: write forge: hg.example.org with the name that people open")
+		add("heptapod.host", "the forge's host name is missing: write forge: hg.example.org, with the name that people open")
 	}
 	if long := len(n.Heptapod.Host); long > converge.MaxHostname {
 		add("heptapod.host", "has %d characters, and the host name of a container %d at most: give the forge a shorter name", long, converge.MaxHostname)

@@ -105,7 +105,7 @@ func (p *problems) place(cfg Config) {
 func (p *problems) names(cfg Config) {
 	switch {
 	case cfg.Host == "" && cfg.ExternalURL == "":
-		p.add("heptapod.host", "the forge has no name", "set forge (or heptapod.host) to the name that people open, as in hg.example.org")
+		p.add("heptapod.host", "the forge's host name is missing", "set forge (or heptapod.host) to the name that people open, as in hg.example.org")
 	case cfg.Host == "":
 		p.add("heptapod.host", "there is an external URL and no host", "set the host as well: the proxy and the certificate go by it")
 	case !isHost(cfg.Host):

@@ -53,7 +53,7 @@ func TestWhatStandsInTheWayIsRefused(t *testing.T) {
 	t.Run("a port that another container has", func(t *testing.T) {
 		id := s.foreign(t, "somebody", container.HostConfig{PortBindings: nat.PortMap{"8000/tcp": {{HostPort: "8080"}}}})
 		stack := s.stack(t, refusedYAML)
-		s.refuses(t, stack, "port 8080", "somebody", "docker stop somebody")
+		s.refuses(t, stack, "port 8080", "somebody", "Choose another port")
 		s.bare(t, stack)
 		s.alive(t, id)
 	})

@@ -415,7 +415,7 @@ other: {image: "docker:26", tags: [socket], script: [echo other]}
 		if out := d.do(t, "runner", "logs", "--tail", "3"); strings.Count(out, "\n") != 3 {
 			t.Errorf("three lines are\n%s", out)
 		}
-		d.fails(t, []string{"runner", "logs", "nobody"}, "nobody", "there is none of that name")
+		d.fails(t, []string{"runner", "logs", "nobody"}, "nobody", "there is no runner of that name")
 	})
 
 	t.Run("prune", func(t *testing.T) {

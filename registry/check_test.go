@@ -20,7 +20,7 @@ func newStore(t *testing.T, tls bool) (*hub, http.Handler) {
 	return h, store
 }
 
-var probed = []string{"+ registry answers", "+ registry asks for a token", "+ tokens are had over https", "+ forge hands out tokens"}
+var probed = []string{"+ registry answers", "+ registry asks for a token", "+ tokens are had over https", "+ forge issues tokens"}
 
 // when answers requests of one kind differently.
 func when(h *hub, method, part string, then http.HandlerFunc) {
@@ -98,7 +98,7 @@ func TestCheckStopsEarly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compare(t, report, append(slices.Clone(probed[:3]), "- forge hands out tokens: does not know the registry"))
+	compare(t, report, append(slices.Clone(probed[:3]), "- forge issues tokens: does not know the registry"))
 }
 
 // A registry may keep its blobs elsewhere; the token does not go there.

@@ -37,6 +37,11 @@ func DaemonFinding(host, said string) Finding {
 		f.Remedy = "See that a firewall lets the Docker host reach " + host + "."
 	default:
 		f.OK = true
+		if has("denied", "unauthorized", "authentication required") {
+			f.Saw = "it asks for a login"
+		} else if has("manifest unknown", "not found") {
+			f.Saw = "it answers"
+		}
 	}
 	return f
 }

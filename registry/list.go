@@ -72,7 +72,7 @@ func listProjects(ctx context.Context, client *gitlab.Client, only string) ([]*g
 	if only != "" {
 		p, answer, err := client.Projects.GetProject(only, nil, gitlab.WithContext(ctx))
 		if answer != nil && answer.StatusCode == http.StatusNotFound {
-			return nil, &fault.Error{Op: "find project", What: only, Why: "the forge has none of that name", Err: ErrNotFound,
+			return nil, &fault.Error{Op: "find project", What: only, Why: "the forge has no such project", Kind: ErrNotFound,
 				Remedy: "Write its path with its group, as in group/project."}
 		}
 		if err != nil {

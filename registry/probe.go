@@ -34,6 +34,7 @@ func (r *Report) OK() bool {
 type Finding struct {
 	Check  string `json:"check"` // what was asked: "registry answers"
 	OK     bool   `json:"ok"`
+	Note   bool   `json:"note,omitempty"`   // nothing was proved: what Saw says is to be known
 	Saw    string `json:"saw"`              // what came back
 	Means  string `json:"means,omitempty"`  // what that leads to; empty when OK
 	Remedy string `json:"remedy,omitempty"` // what to do about it; empty when OK
@@ -158,7 +159,7 @@ func (p *probe) challenges(got *answer) bool {
 
 // realmAnswers checks that tokens can be asked for.
 func (p *probe) realmAnswers(ctx context.Context) {
-	const check = "forge hands out tokens"
+	const check = "forge issues tokens"
 	realm, err := url.Parse(p.report.Realm)
 	if err != nil || realm.Scheme != "https" && realm.Scheme != "http" {
 		p.bad(check, p.report.Realm, "That is no address.", "Check external_url in gitlab.rb.")
@@ -173,8 +174,10 @@ func (p *probe) realmAnswers(ctx context.Context) {
 		return
 	}
 	switch code := got.StatusCode; {
-	case code == http.StatusOK, code == http.StatusUnauthorized, code == http.StatusForbidden:
-		p.ok(check, got.Status)
+	case code == http.StatusOK:
+		p.ok(check, "it does")
+	case code == http.StatusUnauthorized, code == http.StatusForbidden:
+		p.ok(check, "it asks for a login")
 	case code == http.StatusNotFound:
 		p.bad(check, got.said(), "The forge does not know the registry, or the realm is not the forge.", "Check that gitlab_rails['registry_enabled'] is true and that the realm leads to the forge.")
 	case code >= 300 && code < 400:

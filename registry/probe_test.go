@@ -21,7 +21,7 @@ func TestProbe(t *testing.T) {
 		want  []string // "+ check" or "- check: part of what was seen or follows"
 	}{
 		{"good", func(*hub) {}, func(h *hub) []ProbeOption { return []ProbeOption{ForForge(h.URL)} },
-			[]string{"+ registry answers", "+ registry asks for a token", "+ tokens are had over https", "+ tokens come from the forge", "+ forge hands out tokens"}},
+			[]string{"+ registry answers", "+ registry asks for a token", "+ tokens are had over https", "+ tokens come from the forge", "+ forge issues tokens"}},
 		{"open", func(h *hub) { h.root = says(200, "{}") }, nil, []string{"- registry answers: without logging in"}},
 		{"no route in the proxy", func(h *hub) { h.root = says(404, "404 page not found\n") }, nil, []string{"- registry answers: no route to that name"}},
 		{"no registry", func(h *hub) { h.root = says(404, "<html>") }, nil, []string{"- registry answers: is not a registry"}},
@@ -35,15 +35,15 @@ func TestProbe(t *testing.T) {
 		{"garbled challenge", func(h *hub) { h.challenge = `Bearer realm="x` }, nil, []string{"+ registry answers", "- registry asks for a token: malformed"}},
 		{"no realm", func(h *hub) { h.challenge = `Bearer service="x"` }, nil, []string{"+ registry answers", "- registry asks for a token: names no realm"}},
 		{"http realm", func(h *hub) { h.challenge = strings.Replace(h.challenge, "%s", "http://127.0.0.1:1", 1) }, nil,
-			[]string{"+ registry answers", "+ registry asks for a token", "- tokens are had over https: in the clear", "- forge hands out tokens: refused"}},
+			[]string{"+ registry answers", "+ registry asks for a token", "- tokens are had over https: in the clear", "- forge issues tokens: refused"}},
 		{"another forge", func(*hub) {}, func(*hub) []ProbeOption { return []ProbeOption{ForForge("https://hg.example.org")} },
-			[]string{"+ registry answers", "+ registry asks for a token", "+ tokens are had over https", "- tokens come from the forge: instead of hg.example.org", "+ forge hands out tokens"}},
+			[]string{"+ registry answers", "+ registry asks for a token", "+ tokens are had over https", "- tokens come from the forge: instead of hg.example.org", "+ forge issues tokens"}},
 		{"registry off in the forge", func(h *hub) { h.realm = says(404, "") }, nil,
-			[]string{"+ registry answers", "+ registry asks for a token", "+ tokens are had over https", "- forge hands out tokens: does not know the registry"}},
+			[]string{"+ registry answers", "+ registry asks for a token", "+ tokens are had over https", "- forge issues tokens: does not know the registry"}},
 		{"forge fails", func(h *hub) { h.realm = says(500, "") }, nil,
-			[]string{"+ registry answers", "+ registry asks for a token", "+ tokens are had over https", "- forge hands out tokens: not ready"}},
+			[]string{"+ registry answers", "+ registry asks for a token", "+ tokens are had over https", "- forge issues tokens: not ready"}},
 		{"forge redirects", func(h *hub) { h.realm = redirects("/users/sign_in") }, nil,
-			[]string{"+ registry answers", "+ registry asks for a token", "+ tokens are had over https", "- forge hands out tokens: /users/sign_in"}},
+			[]string{"+ registry answers", "+ registry asks for a token", "+ tokens are had over https", "- forge issues tokens: /users/sign_in"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHub(t, true)
@@ -95,7 +95,7 @@ func TestProbeWithoutTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compare(t, report, []string{"+ registry answers", "+ registry asks for a token", "+ tokens are had over https", "+ forge hands out tokens"})
+	compare(t, report, []string{"+ registry answers", "+ registry asks for a token", "+ tokens are had over https", "+ forge issues tokens"})
 	if report.Realm != h.URL+"/jwt/auth" || report.Service != "container_registry" {
 		t.Errorf("got %+v", report)
 	}

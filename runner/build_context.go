@@ -97,10 +97,10 @@ var (
 func (c *buildContext) readDockerfile(s Source, name string, only map[string]bool) error {
 	text, err := os.ReadFile(filepath.Join(c.dir, filepath.FromSlash(name)))
 	if err == nil && only != nil && !only[filepath.FromSlash(name)] {
-		return &fault.Error{Op: "build from", What: s.where(), Why: "there is no Dockerfile for it: " + name + " is not tracked", Remedy: "Add it to the repository, or build without --tracked.", Err: ErrNoDockerfile}
+		return &fault.Error{Op: "build from", What: s.where(), Why: name + " is not tracked by the repository", Remedy: "Add it to the repository, or build without --tracked.", Kind: ErrNoDockerfile}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		f := &fault.Error{Op: "build from", What: s.where(), Why: "there is no Dockerfile in it: no file " + name, Remedy: "Name another file with --dockerfile, or another directory.", Err: ErrNoDockerfile}
+		f := &fault.Error{Op: "build from", What: s.where(), Why: "it has no file " + name, Remedy: "Name another file with --dockerfile, or another directory.", Kind: ErrNoDockerfile}
 		if s.Revision != "" {
 			f.Why += " at " + s.Revision
 		}

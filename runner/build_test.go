@@ -28,7 +28,7 @@ func TestBuildRefuses(t *testing.T) {
 	for want, o := range map[string]BuildOptions{
 		"images are built in the modes":               {Source: here, Mode: Plain},
 		"lies outside the context":                    {Source: here, Dockerfile: "../Dockerfile"},
-		"there is no Dockerfile in it: no file none":  {Source: here, Dockerfile: "none"},
+		"it has no file none":                         {Source: here, Dockerfile: "none"},
 		"that is no directory":                        {Source: Source{Dir: filepath.Join(dir, "Dockerfile")}},
 		"that is no name for an image":                {Source: here, Tags: []string{"a", "a b"}},
 		"a digest is what comes of a build":           {Source: here, Tags: []string{"a@sha256:" + strings.Repeat("0", 64)}},

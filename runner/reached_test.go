@@ -230,7 +230,7 @@ func TestVerifyLooksWhatJobsReach(t *testing.T) {
 			if lost := reached == "false"; lost != strings.Contains(v.Problem, "a job of runner "+v.Name+" cannot: dial tcp: lookup x") || lost != strings.Contains(v.Remedy, "extra_hosts") {
 				t.Errorf("%s: %s: %s", v.Name, v.Problem, v.Remedy)
 			}
-			if dead := v.Name == "dead" && !fix; dead != strings.Contains(v.Problem, "the forge refuses its token; ") || dead != strings.Contains(v.Remedy, "verify --fix Give") {
+			if dead := v.Name == "dead" && !fix; dead != strings.Contains(v.Problem, "the forge rejects its token; ") || dead != strings.Contains(v.Remedy, "verify --fix Give") {
 				t.Errorf("%s: %s: %s", v.Name, v.Problem, v.Remedy)
 			}
 		}

@@ -181,9 +181,9 @@ func (ro *Roster) find(b books, name string) (State, error) {
 	if slices.Contains(names, name) {
 		return ro.state(b, name), nil
 	}
-	f := &fault.Error{Op: "find runner", What: name, Why: "there is none of that name", Remedy: "There are no runners; describe one in the configuration."}
+	f := &fault.Error{Op: "find runner", What: name, Why: "there is no runner of that name", Remedy: "Add one: hepta runner add " + shell.Word(name)}
 	if len(names) > 0 {
-		f.Remedy = "There are " + strings.Join(names, ", ") + "."
+		f.Remedy = "Runners: " + strings.Join(names, ", ") + "."
 	}
 	return State{}, f
 }
@@ -212,7 +212,7 @@ func (ro *Roster) ours(ctx context.Context, b books, op, name string) (API, Stat
 		id, err := api.Verify(ctx, token)
 		switch {
 		case errors.Is(err, ErrRefused), errors.Is(err, ErrNotFound):
-			f := &fault.Error{Op: op, What: name, Err: err, Why: "the forge refuses the token in its section of " + FileConfig, Remedy: "Repair it: hepta runner verify --fix"}
+			f := &fault.Error{Op: op, What: name, Err: err, Why: "the forge rejects the token in its section of " + FileConfig, Remedy: "Repair it: hepta runner verify --fix"}
 			if i := slices.IndexFunc(ro.r.cfg.Runners, func(x Runner) bool { return x.Name == name && x.given() }); i >= 0 {
 				f.Remedy = remedyGiven(ro.r.cfg.Runners[i])
 			}

@@ -95,7 +95,7 @@ func TestCommandsActOnTheRunnerWhoseTokenStandsThere(t *testing.T) {
 	}
 	f.lose(swapped)
 	err := runners(t, cfg).Roster(m).Pause(t.Context(), "a", false)
-	if err == nil || !strings.Contains(err.Error(), "refuses the token in its section") || !strings.Contains(fault.Remedy(err), "verify --fix") {
+	if err == nil || !strings.Contains(err.Error(), "rejects the token in its section") || !strings.Contains(fault.Remedy(err), "verify --fix") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -257,13 +257,16 @@ func (r *Runners) explain(op, name string, err error) error {
 		f.Why = "the forge is too old to create runners by API"
 		f.Remedy = "Give a registration token (runner.registration_token_file); the forge shows it under Admin, CI/CD, Runners."
 	case errors.Is(err, ErrNotFound) && op == "create runner":
-		f.Why = "the forge has not what it shall belong to"
-		f.Remedy = "Check the number in group or project."
+		f.Why = "its group or project does not exist in the forge"
+		f.Remedy = "Correct group or project in the configuration."
 	case errors.Is(err, ErrNotFound):
-		f.Why = "the forge does not know it any more"
-		f.Remedy = "Make it anew: hepta runner verify --fix"
+		f.Why = "it does not exist in the forge any more"
+		f.Remedy = "Create it again: hepta runner verify --fix"
+	case errors.Is(err, ErrRefused) && r.opts.connect != nil:
+		f.Why = "the forge rejects the API token that hepta keeps for itself"
+		f.Remedy = "Create another one: hepta token renew"
 	case errors.Is(err, ErrRefused):
-		f.Why = "the forge refuses the token"
+		f.Why = "the forge rejects the token of the configuration (forge.token_file)"
 		f.Remedy = "The token needs the scope api and, for runners that serve everybody, an administrator as its owner; a registration token has to be the instance's present one."
 	}
 	return f

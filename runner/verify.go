@@ -60,7 +60,7 @@ func (ro *Roster) verify(ctx context.Context, b books) []Verdict {
 		case err == nil:
 			v.Alive = true
 		case errors.Is(err, ErrRefused) || errors.Is(err, ErrNotFound):
-			v.Dead, v.Problem, v.Remedy = true, "the forge refuses its token", "Repair it: hepta runner verify --fix"
+			v.Dead, v.Problem, v.Remedy = true, "the forge rejects its token", "Repair it: hepta runner verify --fix"
 			if x := ro.given(v); x != nil {
 				v.Remedy = remedyGiven(*x)
 			}
@@ -121,6 +121,11 @@ func (ro *Roster) Repair(ctx context.Context) ([]Verdict, error) {
 		}
 		id, err := ro.renew(ctx, v.Name)
 		if err != nil {
+			for j := range list { // the remedy of those that are left has just been tried
+				if list[j].Dead && list[j].Done == "" && ro.given(list[j]) == nil {
+					list[j].Remedy = ""
+				}
+			}
 			return list, err
 		}
 		list[i].Done, list[i].Problem, list[i].Remedy = "given a new token", "", ""

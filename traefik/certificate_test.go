@@ -323,7 +323,7 @@ create network web: not there
 create network hepta-socket: not there
 create container hepta-traefik: not there
 create container hepta-socket-proxy: not there
-call issue certificate: can be seen only during up
+call issue certificate: known only while up runs
 write file traefik/dynamic/leaf.pem: for the new container hepta-traefik
 write file traefik/dynamic/hepta.yaml: for the new container hepta-traefik
 write file socket-proxy/haproxy.cfg: for the new container hepta-socket-proxy

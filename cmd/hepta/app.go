@@ -18,6 +18,7 @@ import (
 
 	"github.com/heptaup/hepta"
 	"github.com/heptaup/hepta/internal/pattern"
+	"github.com/heptaup/hepta/internal/progress"
 	"github.com/heptaup/hepta/internal/render"
 )
 
@@ -247,6 +248,7 @@ func open(c *cli.Context, t terminal) (*session, error) {
 		fmt.Fprintln(t.err, "warning: "+w)
 	}
 	p := render.New(mode, t.err, t.view(c.Bool(flagNoColor)))
+	p.IfSilent(time.Second, progress.Event{State: progress.Info, Kind: "step", Resource: "command " + c.Command.Name, Text: "waiting for the Docker host and the forge"})
 	opts := []hepta.Option{hepta.WithProgress(p.Sink())}
 	if host := c.String(flagHost); host != "" {
 		opts = append(opts, hepta.WithHost(host))

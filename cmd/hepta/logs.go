@@ -41,6 +41,7 @@ func logsCommand(t terminal) *cli.Command {
 				return err
 			}
 			defer s.close()
+			s.progress.Close()
 			print := logPrinter(t, s.stack.Services(), t.colorful(t.out, c.Bool(flagNoColor)))
 			err = s.stack.Logs(c.Context, o, print)
 			if o.Follow && errors.Is(err, context.Canceled) {

@@ -61,7 +61,7 @@ func readPaasConfig(path string, t terminal) (paas.Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			err = &fault.Error{Op: "read configuration", What: path, Why: "there is no such file", Remedy: "'hepta paas register' makes one.", Err: err}
+			err = &fault.Error{Op: "read configuration", What: path, Why: "the file does not exist", Remedy: "Create one: hepta paas register", Kind: err}
 		}
 		explain(t, err, true)
 		return paas.Config{}, exit(exitPaasConfig)

@@ -64,6 +64,9 @@ func reportTable(r *registry.Report) render.Rows {
 	rows := render.Rows{Head: []string{"CHECK", "SAW"}}
 	for _, f := range r.Findings {
 		mood := render.Good
+		if f.Note {
+			mood = render.Changed
+		}
 		if !f.OK {
 			mood = render.Bad
 			rows.Below = append(rows.Below, f.Check+": "+f.Means, "  "+f.Remedy)

@@ -241,6 +241,7 @@ func runnerLogsCommand(t terminal) *cli.Command {
 				return err
 			}
 			defer s.close()
+			s.progress.Close()
 			err = s.stack.RunnerLogs(c.Context, c.Args().First(), o, func(l hepta.LogLine) { fmt.Fprintln(t.out, l.Text) })
 			if o.Follow && errors.Is(err, context.Canceled) {
 				return exit(exitInterrupted)

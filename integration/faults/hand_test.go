@@ -111,7 +111,7 @@ func TestByHand(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := s.must(t, "up")
-		if !strings.Contains(o.text, "made by someone else") {
+		if !strings.Contains(o.text, "was not created by this stack") {
 			t.Errorf("up does not say so:\n%s", o.text)
 		}
 		s.quiet(t, "foreign network")

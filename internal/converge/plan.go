@@ -31,7 +31,7 @@ const (
 
 // CauseUnseen is the cause of what depends on a file that no container shows:
 // up decides once it can look.
-const CauseUnseen = "can be seen only during up"
+const CauseUnseen = "known only while up runs"
 
 // Operation is one call with its reason. The unexported payload is for the
 // executor; everything a person or a program reads is exported.

@@ -259,7 +259,7 @@ func (p *planner) checkPorts() error {
 				}
 				f := &fault.Error{Op: "plan", What: "container " + v.want.Name,
 					Why:    fmt.Sprintf("port %d is published by container %s (%s)", want.Host, c.Name, c.Image),
-					Remedy: fmt.Sprintf("Stop that container (docker stop %s) or choose another port in hepta.yaml.", c.Name)}
+					Remedy: "Choose another port in hepta.yaml, or publish another port of that container."}
 				if other := p.s.other(c); other != "" {
 					f.Why += " of stack " + other
 					f.Remedy = "Choose another port in hepta.yaml: two stacks on one host have ports of their own."

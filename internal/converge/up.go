@@ -171,7 +171,7 @@ func (p *planner) planNetworks() error {
 				Remedy: fmt.Sprintf("See who made it (docker network inspect %s). Remove it (docker network rm %[1]s), or give this stack another name (stack: in hepta.yaml).", want.Name)}
 		}
 		if !p.s.ours(first.Labels) {
-			p.note("network %s was made by someone else: used as it is", want.Name)
+			p.note("network %s %s: it is used as it is", want.Name, p.s.creator(first.Labels))
 		}
 		for _, extra := range there[1:] {
 			if !p.s.ours(extra.Labels) || p.attached(extra) {
@@ -232,9 +232,17 @@ func (p *planner) planVolumes() {
 			p.volumes[want.Name] = p.add(Operation{Kind: CreateVolume, Resource: "volume " + want.Name, Target: want.Name,
 				Cause: "not there", Volume: want, Labels: p.s.labels()})
 		} else if !p.s.ours(p.o.Volumes[at].Labels) {
-			p.note("volume %s was made by someone else: used as it is", want.Name)
+			p.note("volume %s %s: it is used as it is", want.Name, p.s.creator(p.o.Volumes[at].Labels))
 		}
 	}
+}
+
+// creator says to people who made a network or a volume that is not the stack's.
+func (s *Stack) creator(labels map[string]string) string {
+	if other := labels[LabelStack]; other != "" && other != s.Name {
+		return "belongs to stack " + other
+	}
+	return "was not created by this stack"
 }
 
 // labels are those on everything that the stack makes.

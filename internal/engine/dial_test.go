@@ -246,7 +246,7 @@ func TestDialSSHRefused(t *testing.T) {
 	noEnv(t)
 	viaSSH(t, "refuse")
 	_, err := Dial(t.Context(), "ssh://admin@vm-1:2222")
-	if got := fault.Describe(err); err == nil || !strings.Contains(got, "admin@vm-1: Permission denied (publickey).") || !strings.Contains(got, "-p 2222 -- vm-1 docker version") {
+	if got := fault.Describe(err); err == nil || !strings.Contains(got, "admin@vm-1: Permission denied (publickey).") || !strings.Contains(got, "-p 2222 -- vm-1 docker version") || strings.Contains(got, "start Docker") {
 		t.Errorf("got %s", got)
 	}
 }

@@ -22,6 +22,10 @@ import (
 func unreachable(op string, err error) error {
 	var dns *net.DNSError
 	text := strings.ToLower(err.Error())
+	var way *fault.Error
+	if errors.As(err, &way) { // what leads to the Engine has explained itself
+		return fmt.Errorf("%s: %w", op, way)
+	}
 	switch {
 	case errors.Is(err, fs.ErrPermission) || strings.Contains(text, "permission denied"):
 		return &fault.Error{Op: op, Why: "no permission to talk to the Docker Engine",
@@ -112,7 +116,7 @@ func (e *Engine) startFault(ctx context.Context, s *converge.Stack, op converge.
 		for _, p := range owner.Ports {
 			if fmt.Sprint(p.PublicPort) == m[1] {
 				f.Why = fmt.Sprintf("port %s is published by container %s (%s)", m[1], nameOf(owner), owner.Image)
-				f.Remedy = fmt.Sprintf("Stop that container (docker stop %s) or choose another port in hepta.yaml.", nameOf(owner))
+				f.Remedy = "Choose another port in hepta.yaml, or publish another port of that container."
 				return f
 			}
 		}

@@ -323,7 +323,7 @@ func TestPortInUse(t *testing.T) {
 			t.Errorf("without an owner: %s", got)
 		}
 		f.list = []container.Summary{{Names: []string{"/x/nginx", "/nginx"}, Image: "nginx:1.27", Ports: []container.Port{{PublicPort: 8443}}}}
-		if got := fault.Describe(execute()); !strings.Contains(got, "port 8443 is published by container nginx (nginx:1.27)") || !strings.Contains(got, "docker stop nginx") {
+		if got := fault.Describe(execute()); !strings.Contains(got, "port 8443 is published by container nginx (nginx:1.27)") || !strings.Contains(got, "publish another port of that container") {
 			t.Errorf("with an owner: %s", got)
 		}
 	}

@@ -107,7 +107,7 @@ func (p *pipe) Write(b []byte) (int, error) {
 func (p *pipe) failure(err error) error {
 	said := strings.TrimSpace(p.said.String())
 	return &fault.Error{Op: "connect with", What: p.cmd.Args[0], Why: tail(said, 1),
-		Remedy: "See that this works without a question: " + strings.Join(p.cmd.Args[:max(1, len(p.cmd.Args)-2)], " ") + " version", Err: err}
+		Remedy: "Make this work without a question, then run the same command again: " + strings.Join(p.cmd.Args[:max(1, len(p.cmd.Args)-2)], " ") + " version", Err: err}
 }
 
 // CloseWrite tells the other side that nothing more comes.

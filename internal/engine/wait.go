@@ -80,7 +80,7 @@ func (e *Engine) waitReady(ctx context.Context, id string, op converge.Operation
 		}
 		why += limit.Round(time.Second).String() + ": "
 		return &fault.Error{Op: string(op.Kind), What: op.Name(), Why: why + c.Hidden(reason(err)) + c.Hidden(e.evidence(ctx, id, time.Time{})),
-			Remedy: "If it only needs more time, run hepta up again: it goes on from here. Otherwise see its logs: hepta logs " + c.Service, Err: errors.Join(context.DeadlineExceeded, err)}
+			Remedy: "See its logs: hepta logs " + c.Service + ". If it only needs more time, run hepta up again.", Err: errors.Join(context.DeadlineExceeded, err)}
 	}
 	return err
 }

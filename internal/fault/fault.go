@@ -18,6 +18,7 @@ type Error struct {
 	Why    string // the reason in the reader's words; empty leaves it to Err
 	Remedy string // what to do: one sentence or several, without a final newline
 	Err    error  // the cause for errors.Is and errors.As; may be nil
+	Kind   error  // what errors.Is finds beside Err, and no text shows; may be nil
 }
 
 // Error is "op what: why: err" without what is empty.
@@ -47,6 +48,9 @@ func plain(name string) string {
 
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Is reports whether the kind of the failure is target.
+func (e *Error) Is(target error) bool { return e.Kind != nil && errors.Is(e.Kind, target) }
 
 // Describe is what a person reads about err: its line, what the faults in its
 // chain say at greater length, and their remedies, each once and outermost

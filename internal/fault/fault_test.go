@@ -48,3 +48,14 @@ func TestUnwrapAndRemedy(t *testing.T) {
 		t.Errorf("remedy of a plain error %q", got)
 	}
 }
+
+// A kind is found by errors.Is and says nothing in the text.
+func TestKind(t *testing.T) {
+	err := fmt.Errorf("list: %w", &Error{Op: "find project", What: "a/b", Why: "the forge has no such project", Kind: fs.ErrNotExist})
+	if !errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) || err.Error() != "list: find project a/b: the forge has no such project" {
+		t.Errorf("got %v", err)
+	}
+	if errors.Is(&Error{Op: "x"}, fs.ErrNotExist) {
+		t.Error("an error without a kind is of every kind")
+	}
+}

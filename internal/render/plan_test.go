@@ -30,7 +30,7 @@ func TestPlan(t *testing.T) {
 			op(11, converge.RemoveContainer, "container hepta-old", "y", "remove hepta-old", "no longer described\x1b[2J"),
 			op(12, converge.WaitContainer, "container hepta-heptapod", "z", "start heptapod", "others wait for it"),
 		},
-		Notes: []string{"network web was made by someone else: used as it is"},
+		Notes: []string{"network web was not created by this stack: it is used as it is"},
 	}
 	want := `  + create network web: not there
   + pull traefik:v3.6.12: not on the host
@@ -43,7 +43,7 @@ func TestPlan(t *testing.T) {
   + mint api token: there is none
   - remove hepta-old: no longer described [2J
   ~ wait for container hepta-heptapod: others wait for it
-  • network web was made by someone else: used as it is
+  • network web was not created by this stack: it is used as it is
 
 4 to add, 4 to change, 1 to remove, in 12 calls. Do it with 'hepta up'.
 `

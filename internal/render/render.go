@@ -48,6 +48,7 @@ type Progress struct {
 	view   view
 	now    func() time.Time
 	closed bool
+	seen   bool // an event
 	stop   chan struct{}
 	ended  sync.WaitGroup
 }
@@ -121,8 +122,22 @@ func (p *Progress) Sink() progress.Sink {
 		if e.Time.IsZero() {
 			e.Time = p.now()
 		}
+		p.seen = true
 		p.view.event(e)
 	}
+}
+
+// IfSilent shows an event unless there is another one, or the end, before d is
+// over.
+func (p *Progress) IfSilent(d time.Duration, e progress.Event) {
+	time.AfterFunc(d, func() {
+		p.mu.Lock()
+		silent := !p.seen
+		p.mu.Unlock()
+		if silent {
+			p.Sink()(e)
+		}
+	})
 }
 
 // Close leaves the output as it is to stay. It may be called more than once.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/heptaup/hepta/internal/progress"
@@ -78,12 +79,12 @@ func TestPlainTellsBytes(t *testing.T) {
 
 func TestQuietAndJSON(t *testing.T) {
 	for mode, want := range map[Mode]string{
-		Quiet: "fail  wait for container hepta-heptapod: it ended with exit code 1\nnote  network web was made by someone else\n",
+		Quiet: "fail  wait for container hepta-heptapod: it ended with exit code 1\nnote  network web was not created by this stack\n",
 		JSON:  `{"time":"2026-01-31T12:00:00Z","op":1,"kind":"pull image","resource":"image traefik:v3.6.12","state":"running"}` + "\n",
 	} {
 		var out bytes.Buffer
 		p := New(mode, &out, Options{})
-		told := append(story(), progress.Event{Time: at(71), State: progress.Info, Kind: progress.Note, Text: "network web was made by someone else"})
+		told := append(story(), progress.Event{Time: at(71), State: progress.Info, Kind: progress.Note, Text: "network web was not created by this stack"})
 		for _, e := range told {
 			p.Sink().Send(e)
 		}
@@ -141,6 +142,32 @@ func TestElapsedAndBytes(t *testing.T) {
 		if got := Bytes(n); got != want {
 			t.Errorf("%d: got %s, want %s", n, got, want)
 		}
+	}
+}
+
+// Work that takes long and says nothing is told, once, and not where something
+// else was.
+func TestIfSilent(t *testing.T) {
+	waiting := progress.Event{State: progress.Info, Kind: "step", Resource: "command registry list", Text: "waiting for the forge"}
+	for name, want := range map[string]string{"silent": "step  registry list: waiting for the forge\n", "told": "note  something\n", "over": ""} {
+		synctest.Test(t, func(t *testing.T) {
+			var out bytes.Buffer
+			p := New(Quiet, &out, Options{})
+			p.view = &plain{out: &out, works: works{}}
+			p.IfSilent(time.Second, waiting)
+			switch name {
+			case "told":
+				p.Sink()(progress.Event{State: progress.Info, Text: "something"})
+			case "over":
+				p.Close()
+			}
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			p.Close()
+			if out.String() != want {
+				t.Errorf("%s: got %q, want %q", name, out.String(), want)
+			}
+		})
 	}
 }
 

@@ -97,7 +97,7 @@ func (d Draft) whole() (Draft, error) {
 		d.Pipeline = Build
 	}
 	if !slices.Contains(Pipelines(), d.Pipeline) {
-		return refuse("pipeline "+strconv.Quote(string(d.Pipeline)), "there is none of that name", "There are "+join(Pipelines())+".")
+		return refuse("pipeline "+strconv.Quote(string(d.Pipeline)), "there is no such pipeline", "Pipelines: "+join(Pipelines())+".")
 	}
 	switch {
 	case d.Mode == runner.Plain:
@@ -105,7 +105,7 @@ func (d Draft) whole() (Draft, error) {
 	case d.Mode == "":
 		return refuse("pipeline", "the mode is missing", "Name that of the runner that takes the jobs: "+join(Modes())+".")
 	case !slices.Contains(Modes(), d.Mode):
-		return refuse("pipeline of mode "+strconv.Quote(string(d.Mode)), "there is none of that name", "There are "+join(Modes())+".")
+		return refuse("pipeline of mode "+strconv.Quote(string(d.Mode)), "there is no such mode", "Modes: "+join(Modes())+".")
 	}
 	if d.Tags == nil {
 		d.Tags = []string{string(d.Mode)}
