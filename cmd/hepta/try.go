@@ -10,6 +10,7 @@ import (
 
 	"github.com/heptaup/hepta/internal/progress"
 	"github.com/heptaup/hepta/internal/render"
+	"github.com/heptaup/hepta/internal/shell"
 	"github.com/heptaup/hepta/internal/try"
 )
 
@@ -62,7 +63,7 @@ func tryCommand(t terminal) *cli.Command {
 			if err != nil {
 				return err
 			}
-			return reportTrial(t, summary, o.Keep)
+			return reportTrial(c, t, summary, o.Keep)
 		}),
 	}
 }
@@ -79,7 +80,7 @@ func jsonLines(t terminal) progress.Sink {
 }
 
 // reportTrial says what the trial has shown.
-func reportTrial(t terminal, s *try.Summary, kept bool) error {
+func reportTrial(c *cli.Context, t terminal, s *try.Summary, kept bool) error {
 	fmt.Fprintf(t.out, "\nA forge came up, took a push by hg, built two images and gave them back, in %.0f s.\n\n", s.Seconds)
 	for _, j := range s.Jobs {
 		fmt.Fprintf(t.out, "   job    %-14s %-8s %-8s %5.1f s\n", j.Name, j.Mode, j.Status, j.Seconds)
@@ -87,12 +88,25 @@ func reportTrial(t terminal, s *try.Summary, kept bool) error {
 	for _, i := range s.Images {
 		fmt.Fprintf(t.out, "   image  %s\n          %s\n", i.Ref, i.Digest)
 	}
-	if !kept {
+	if !kept || s.Sandbox == nil {
 		fmt.Fprintln(t.out, "\nThe sandbox is gone; its images stay for the next trial. Your own forge: hepta init, then hepta up.")
 		return nil
 	}
-	fmt.Fprintf(t.out, "\nThe sandbox runs on. It answers for %s at %s:\n\n   curl -k --connect-to ::%s %s\n\nEnd it with: hepta try --down\n",
-		s.URLs["forge"], s.URLs["reached_at"], hostPort(s.URLs["reached_at"]), s.URLs["project"])
+	docker := "docker "
+	if host := c.String(flagHost); host != "" {
+		docker += "-H " + shell.Word(host) + " "
+	}
+	at, forge := hostPort(s.URLs["reached_at"]), hostPort(s.URLs["forge"])
+	fmt.Fprintf(t.out, "\nThe sandbox runs on. Look around in it:\n\n")
+	for _, r := range [][2]string{
+		{"open the page", fmt.Sprintf("chromium --ignore-certificate-errors --host-resolver-rules='MAP %s:443 %s' %s", forge, at, s.URLs["project"])},
+		{"or fetch it", fmt.Sprintf("curl -kL --connect-to %s:443:%s %s", forge, at, s.URLs["project"])},
+		{"root's password", fmt.Sprintf("%sexec %s cat %s", docker, s.Sandbox.Container, s.Sandbox.PasswordFile)},
+		{"use hepta", fmt.Sprintf("%sexec -w %s %s hepta status", docker, s.Sandbox.Dir, s.Sandbox.Container)},
+		{"remove it all", "hepta try --down"},
+	} {
+		fmt.Fprintf(t.out, "   %-16s %s\n", r[0], r[1])
+	}
 	return nil
 }
 

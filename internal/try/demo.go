@@ -25,6 +25,9 @@ func configuration() []byte {
 	return b
 }
 
+// homeInside is where a sandbox that is kept has its hepta.yaml.
+const homeInside = "/root"
+
 // file is one entry of an archive that is put into a container.
 type file struct {
 	path    string

@@ -17,6 +17,7 @@ import (
 const (
 	forgeHost    = "hg.hepta.test"
 	registryHost = "registry.hepta.test"
+	standinImage = "octobus/heptapod:17.8"
 )
 
 // config describes the forge of the trial.

@@ -8,7 +8,16 @@ type Summary struct {
 	Jobs    []Job             `json:"jobs"`
 	Images  []Image           `json:"images"`
 	URLs    map[string]string `json:"urls"`
+	Sandbox *Sandbox          `json:"sandbox,omitempty"` // where it is kept
 	Error   string            `json:"error,omitempty"`
+}
+
+// Sandbox is a sandbox that runs on. In it hepta, run in Dir, is the program
+// that made the trial.
+type Sandbox struct {
+	Container    string `json:"container"`
+	Dir          string `json:"dir"`
+	PasswordFile string `json:"password_file"` // in the sandbox: that of root
 }
 
 // Job is one CI job that ran.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/docker/docker/api/types/container"
@@ -80,7 +81,7 @@ func TestTrial(t *testing.T) {
 	}
 
 	var r recorder
-	s, err := Run(t.Context(), Options{Name: name, Image: mine, Sink: r.sink})
+	s, err := Run(t.Context(), Options{Name: name, Image: mine, Keep: true, Sink: r.sink})
 	if err != nil {
 		t.Fatalf("%v\nlast words of the jobs: %q", err, r.texts("log"))
 	}
@@ -109,6 +110,18 @@ func TestTrial(t *testing.T) {
 	}
 	if _, err := docker.ContainerInspect(t.Context(), killed.ID); err == nil {
 		t.Error("the sandbox of the killed trial is still there")
+	}
+	box := s.Sandbox
+	if box == nil || box.Container != name {
+		t.Fatalf("nothing is said of the sandbox: %+v", box)
+	}
+	got, err := engine.New(docker, nil, nil).Exec(t.Context(), name, engine.ExecOptions{Cmd: []string{"sh", "-c",
+		"test -x /usr/local/bin/hepta && cat " + box.Dir + "/hepta.yaml " + box.PasswordFile}})
+	if err != nil || got.ExitCode != 0 || !strings.Contains(string(got.Stdout), "image: "+mine+"\n") {
+		t.Errorf("hepta is not in the sandbox: exit code %d, %v\n%s", got.ExitCode, err, got.Stderr)
+	}
+	if err := Down(t.Context(), Options{Name: name}); err != nil {
+		t.Fatal(err)
 	}
 	if l := left(t, docker, name); len(l) > 0 {
 		t.Errorf("left: %v", l)

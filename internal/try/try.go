@@ -85,17 +85,22 @@ func Run(ctx context.Context, o Options) (summary *Summary, err error) {
 	defer release()
 	defer t.leave(ctx)
 
-	for _, step := range []struct {
+	type step struct {
 		name string
 		do   func(context.Context) error
-	}{
+	}
+	steps := []step{
 		{"prepare images", t.prepare},
 		{"start sandbox", t.enter},
 		{"bring the forge up", t.up},
 		{"push with hg", t.push},
 		{"run the jobs", t.jobs},
 		{"pull the images back", t.pull},
-	} {
+	}
+	if t.Keep {
+		steps = append(steps, step{"put hepta into the sandbox", t.equip})
+	}
+	for _, step := range steps {
 		if err := t.step(ctx, step.name, step.do); err != nil {
 			return &t.summary, err
 		}
