@@ -326,7 +326,7 @@ func buildKitKeeps(t *testing.T, s *site, stack *hepta.Stack) {
 func TestBuildCacheIsOfOneDaemon(t *testing.T) {
 	ctx := t.Context()
 	docker := onSite(t).docker
-	program, err := os.ReadFile("../runner/buildcache_dockerd.sh")
+	program, err := os.ReadFile("../runner/dockerd.sh")
 	if err != nil {
 		t.Fatal(err)
 	}

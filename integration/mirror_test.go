@@ -2,13 +2,12 @@ package integration
 
 import (
 	"context"
-	"io"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/image"
+	dockerimage "github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/go-connections/nat"
 
@@ -61,8 +60,8 @@ func TestMirror(t *testing.T) {
 	if _, err := s.docker.ContainerInspect(ctx, labStack+"-mirror"); err == nil {
 		t.Error("the mirror is still there")
 	}
-	if got := s.output(t, plain, "runner", "cat /etc/gitlab-runner/daemon.json"); strings.Contains(got, "registry-mirrors") {
-		t.Errorf("jobs are told %s", got)
+	if got := s.output(t, plain, "runner", "cat /etc/gitlab-runner/config.toml"); strings.Contains(got, "registry-mirror") {
+		t.Errorf("jobs are told of a mirror:\n%s", got)
 	}
 }
 
@@ -80,23 +79,22 @@ func (s *site) upstream(t *testing.T) string {
 	if err := s.docker.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	const ref = "127.0.0.1:5001/library/kept:1"
-	if err := s.docker.ImageTag(ctx, "hepta/small:1", ref); err != nil {
+	s.fill(t, "library/kept:1", "hepta/small:1")
+	return made.ID
+}
+
+// fill gives upstream an image of the site under another name.
+func (s *site) fill(t *testing.T, name, image string) {
+	t.Helper()
+	ctx := t.Context()
+	ref := "127.0.0.1:5001/" + name
+	if err := s.docker.ImageTag(ctx, image, ref); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if _, err := s.docker.ImageRemove(context.Background(), ref, image.RemoveOptions{}); err != nil {
+		if _, err := s.docker.ImageRemove(context.Background(), ref, dockerimage.RemoveOptions{}); err != nil {
 			t.Error(err)
 		}
 	})
-	eventually(t, time.Minute, "the image is upstream", func() bool {
-		out, err := s.docker.ImagePush(ctx, ref, image.PushOptions{RegistryAuth: "e30="})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer out.Close()
-		said, err := io.ReadAll(out)
-		return err == nil && !strings.Contains(string(said), "error")
-	})
-	return made.ID
+	eventually(t, time.Minute, name+" is upstream", func() bool { return s.push(ctx, ref) == nil })
 }

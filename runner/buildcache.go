@@ -11,7 +11,6 @@ const MinBuildCache = 1 << 30
 // firstInPath, where they are found before those of an image, whether the
 // runner or the job names that image.
 const (
-	FileDockerd  = "runner/dockerd"
 	FileBuildah  = "runner/buildah"
 	FileBuildKit = "runner/buildctl-daemonless.sh"
 	firstInPath  = "/usr/local/sbin/"
@@ -25,8 +24,6 @@ const (
 )
 
 var (
-	//go:embed buildcache_dockerd.sh
-	dockerd []byte
 	//go:embed buildcache_buildah.sh
 	buildah []byte
 	//go:embed buildcache_buildkit.sh

@@ -8,7 +8,8 @@ import (
 )
 
 // A configuration that has jobs run a file must not reach the runner before
-// that file; without a cache there is no such file.
+// that file. Rootless jobs have none without a cache; what daemons are told
+// depends on the host, too.
 func TestBuildCacheBringsItsProgram(t *testing.T) {
 	given := NewSecret("glrt-given")
 	forge := Forge{URL: "https://hg.example.org"}
@@ -16,7 +17,7 @@ func TestBuildCacheBringsItsProgram(t *testing.T) {
 		mode Mode
 		size int64
 		want []string
-	}{{Dind, 0, nil}, {Dind, MinBuildCache, []string{FileDockerd}}, {Rootless, MinBuildCache, []string{FileBuildah, FileBuildKit}}} {
+	}{{Plain, 0, nil}, {Rootless, 0, nil}, {Dind, 0, []string{FileDockerd}}, {Dind, MinBuildCache, []string{FileDockerd}}, {Rootless, MinBuildCache, []string{FileBuildah, FileBuildKit}}} {
 		r, err := New(Config{Forge: forge, Runners: []Runner{{Name: "plain", Mode: Plain, Token: given}, {Name: "a", Mode: c.mode, Token: given, BuildCache: c.size}}})
 		if err != nil {
 			t.Fatal(err)

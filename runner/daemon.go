@@ -2,7 +2,7 @@ package runner
 
 import (
 	"cmp"
-	"encoding/json"
+	_ "embed"
 	"fmt"
 	"path"
 	"strings"
@@ -10,16 +10,19 @@ import (
 	"github.com/heptaup/hepta/internal/converge"
 )
 
-const (
-	// FileDaemon is what the Docker daemons of jobs are told, where there is
-	// something to tell. It is a file since jobs name the daemon as a service
-	// themselves, and services get the volumes of the job.
-	FileDaemon = "runner/daemon.json"
-	// daemonConfig is where a daemon looks for it.
-	daemonConfig = "/etc/docker/daemon.json"
-	// usualMTU is what a daemon takes without being told.
-	usualMTU = 1500
-)
+// FileDockerd is the program that jobs find before the dockerd of their image,
+// where there is something to tell their daemons or to keep for them.
+const FileDockerd = "runner/dockerd"
+
+// flagsVariable holds what the program adds to the flags that a job gives its
+// daemon itself.
+const flagsVariable = "HEPTA_DOCKERD"
+
+// usualMTU is what a daemon takes without being told.
+const usualMTU = 1500
+
+//go:embed dockerd.sh
+var dockerd []byte
 
 // place is what a Docker host is like for jobs.
 type place struct {
@@ -49,49 +52,29 @@ func (p place) narrow(r Runner) int {
 	return 0
 }
 
-// daemonSettings are keys of daemon.json.
-type daemonSettings struct {
-	MTU      int      `json:"mtu,omitempty"`
-	Mirrors  []string `json:"registry-mirrors,omitempty"`
-	Insecure []string `json:"insecure-registries,omitempty"`
-}
-
-// daemon is what the daemons of jobs are told: the smallest packets of any
-// network that they are on, and where the mirror is.
-func (cfg Config) daemon(at place) daemonSettings {
-	var s daemonSettings
-	for _, r := range cfg.Runners {
-		if mtu := at.narrow(r); r.Mode == Dind && mtu != 0 && (s.MTU == 0 || mtu < s.MTU) {
-			s.MTU = mtu
-		}
+// daemonFlags is what the daemons of r's jobs are told: how large packets are on
+// their network, and where the mirror of Docker Hub is.
+func (cfg Config) daemonFlags(r Runner, at place) []string {
+	if r.Mode != Dind {
+		return nil
+	}
+	var flags []string
+	if mtu := at.narrow(r); mtu != 0 {
+		flags = append(flags, fmt.Sprintf("--mtu=%d", mtu))
 	}
 	mirror := strings.Replace(cfg.Mirror, "//"+converge.HostGateway, "//"+at.gateway, 1)
 	if mirror == "" || strings.Contains(mirror, converge.HostGateway) {
-		return s
+		return flags
 	}
-	s.Mirrors = []string{mirror}
+	flags = append(flags, "--registry-mirror="+mirror)
 	if host, plain := strings.CutPrefix(mirror, "http://"); plain {
-		s.Insecure = []string{strings.TrimRight(host, "/")}
+		flags = append(flags, "--insecure-registry="+strings.TrimRight(host, "/"))
 	}
-	return s
+	return flags
 }
 
-func (s daemonSettings) empty() bool { return s.MTU == 0 && len(s.Mirrors) == 0 }
-
-// daemonVolume binds the settings into jobs and their services; "" where there
-// are none, which leaves an image with its own.
-func (cfg Config) daemonVolume(at place) string {
-	if cfg.daemon(at).empty() {
-		return ""
-	}
-	return path.Join(cfg.Data, FileDaemon) + ":" + daemonConfig + ":ro"
-}
-
-// mergeDaemon is the content of FileDaemon.
-func (cfg Config) mergeDaemon(o *converge.Observed, _ []byte) ([]byte, error) {
-	text, err := json.MarshalIndent(cfg.daemon(placeOf(o)), "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", FileDaemon, err)
-	}
-	return append(text, '\n'), nil
+// programVolume binds a program of the data directory into jobs and their
+// services, where they find it before that of their image.
+func (cfg Config) programVolume(file string) string {
+	return path.Join(cfg.Data, file) + ":" + firstInPath + path.Base(file) + ":ro"
 }

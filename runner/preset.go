@@ -23,6 +23,16 @@ const (
 	jobTrust = "SSL_CERT_DIR=/etc/ssl/certs:/etc/pki/tls/certs:/kaniko/ssl/certs:" + configDir + "/certs"
 )
 
+// findDaemon has a job find its daemon as docker's own image does by itself:
+// with TLS where the daemon has left a certificate, unless the job says
+// otherwise. Variables of the runner would stand in the way of jobs that leave
+// TLS out. The log of a job shows the first line.
+const findDaemon = `# Find the Docker daemon of this job
+if [ -z "${DOCKER_HOST:-}" ] && [ ! -S /var/run/docker.sock ] && [ -s "${DOCKER_TLS_CERTDIR:-}/client/key.pem" ]; then
+  export DOCKER_HOST=tcp://docker:2376 DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH="$DOCKER_TLS_CERTDIR/client"
+fi
+`
+
 // requestConcurrency is how many requests for jobs of one runner are under way
 // at once. With one, a forge that holds a request until there is a job keeps the
 // runner from asking for the next, and runners since 18 warn of that each time
@@ -45,7 +55,11 @@ func ConfigTOML(cfg Config, gateway string) ([]byte, error) {
 		if !r.given() {
 			return nil, fmt.Errorf("render config.toml: runner %s has no token", r.Name)
 		}
-		s := cfg.section(r, place{gateway: gateway})
+		at := place{gateway: gateway}
+		if len(cfg.daemonFlags(r, at)) > 0 {
+			return nil, fmt.Errorf("render config.toml: runner %s: a mirror needs a file beside config.toml, which Up writes", r.Name)
+		}
+		s := cfg.section(r, at)
 		authToken{Secret: r.Token}.setIn(&s)
 		want.Runners = append(want.Runners, s)
 	}
@@ -56,9 +70,10 @@ func ConfigTOML(cfg Config, gateway string) ([]byte, error) {
 //
 // The docker table of a mode: dind is privileged and shares the directory of
 // the client certificates between the job and its daemon, whether the job or
-// the runner names the daemon as a service; socket binds the Engine's socket;
-// rootless lets a job make namespaces of its own, in which it has the rights
-// that building takes; plain has none of this. With BuildCache a volume of the
+// the runner names the daemon as a service, and leaves it to the job whether it
+// uses TLS; socket binds the Engine's socket; rootless lets a job make
+// namespaces of its own, in which it has the rights that building takes; plain
+// has none of this. With BuildCache a volume of the
 // project and slot holds what dind's daemon, buildah or BuildKit keeps.
 func (cfg Config) section(r Runner, at place) Section {
 	docker := map[string]any{"image": r.Image, "privileged": r.Mode == Dind}
@@ -78,9 +93,7 @@ func (cfg Config) section(r Runner, at place) Section {
 		if r.BuildCache > 0 {
 			volumes = []string{path.Dir(certDir), "/cache"} // with the keys, which take seconds to make
 		}
-		env = append([]string{
-			"DOCKER_TLS_CERTDIR=/certs", "DOCKER_HOST=tcp://docker:2376", "DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=" + certDir,
-		}, env...)
+		env = append([]string{"DOCKER_TLS_CERTDIR=" + path.Dir(certDir)}, env...)
 	case Socket:
 		volumes = []string{cfg.Socket + ":/var/run/docker.sock", "/cache"}
 	case Rootless:
@@ -89,9 +102,13 @@ func (cfg Config) section(r Runner, at place) Section {
 	}
 	if r.BuildCache > 0 {
 		for _, k := range r.Mode.keepers() {
-			volumes = append(volumes, k.data, path.Join(cfg.Data, k.file)+":"+firstInPath+path.Base(k.file)+":ro")
+			volumes = append(volumes, k.data, cfg.programVolume(k.file))
 		}
 		env = append([]string{fmt.Sprintf("HEPTA_BUILD_CACHE=%d", r.BuildCache)}, env...)
+	}
+	if flags := cfg.daemonFlags(r, at); len(flags) > 0 {
+		volumes = extend(volumes, cfg.programVolume(FileDockerd))
+		env = append([]string{flagsVariable + "=" + strings.Join(flags, " ")}, env...)
 	}
 	if r.DindImage != "" {
 		daemon := map[string]any{"name": r.DindImage}
@@ -118,9 +135,6 @@ func (cfg Config) section(r Runner, at place) Section {
 	}
 	if mtu := at.narrow(r); mtu != 0 {
 		docker["network_mtu"] = mtu // of the networks that the runner makes itself
-	}
-	if v := cfg.daemonVolume(at); v != "" && r.Mode == Dind {
-		volumes = append(volumes, v)
 	}
 	var hosts []string
 	if network, _ := r.Docker["network_mode"].(string); !cfg.OnNetwork || network != cfg.Network {
@@ -156,6 +170,10 @@ func (cfg Config) section(r Runner, at place) Section {
 	set := map[string]any{"url": r.URL, "executor": "docker", "limit": r.Concurrent, "docker": docker}
 	for k, v := range r.Settings {
 		set[k] = v
+	}
+	if shell, _ := set["shell"].(string); r.Mode == Dind && !r.plainDind() && !strings.HasPrefix(shell, "p") { // powershell, pwsh
+		script, _ := set["pre_build_script"].(string)
+		set["pre_build_script"] = strings.TrimSuffix(findDaemon+script, "\n")
 	}
 	if len(env) > 0 {
 		set["environment"] = env

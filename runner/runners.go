@@ -167,18 +167,17 @@ func (r *Runners) Resources() converge.Stack {
 	config := converge.File{Path: FileConfig, Mode: 0o600, Secret: true, Merge: r.mergeConfig}
 	var files []converge.File
 	files = append(files, r.cfg.trusted()...)
-	for _, mode := range []Mode{Dind, Rootless} {
-		if !slices.ContainsFunc(r.cfg.Runners, func(x Runner) bool { return x.BuildCache > 0 && x.Mode == mode }) {
-			continue
+	programs := map[Mode][]keeper{}
+	for _, x := range r.cfg.Runners {
+		if x.BuildCache > 0 || x.Mode == Dind { // what daemons are told is known on the host
+			programs[x.Mode] = x.Mode.keepers()
 		}
-		for _, k := range mode.keepers() {
+	}
+	for _, mode := range []Mode{Dind, Rootless} {
+		for _, k := range programs[mode] {
 			files = append(files, converge.File{Path: k.file, Mode: 0o755, Content: k.program})
 			config.After = append(config.After, converge.Ref("file:"+k.file))
 		}
-	}
-	if slices.ContainsFunc(r.cfg.Runners, func(x Runner) bool { return x.Mode == Dind }) {
-		files = append(files, converge.File{Path: FileDaemon, Mode: 0o644, Merge: r.cfg.mergeDaemon})
-		config.After = append(config.After, "file:"+FileDaemon)
 	}
 	return converge.Stack{
 		Name:     r.cfg.Stack,

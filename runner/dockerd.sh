@@ -1,9 +1,14 @@
 #!/bin/sh
-# dockerd for jobs, with a data directory that outlives them. It is found
-# before the image's own dockerd, and becomes that one where it has nothing to
-# do: no limit is set, not root, or the caller chose a directory.
+# dockerd for jobs, with what this host asks of a daemon and a data directory
+# that outlives the job. It is found before the image's own dockerd.
 #
-# The volume belongs to one project and one of the runner's slots. In it each
+# HEPTA_DOCKERD holds flags, which follow those of the job: of a list the
+# daemon gets both, of anything else that of the job. What its configuration
+# file has is left alone: a daemon refuses to be told twice.
+#
+# The directory is kept where HEPTA_BUILD_CACHE is more than 0, the caller is
+# root and chose no directory. Then it is on a volume that belongs to one
+# project and one of the runner's slots. In it each
 # daemon takes a directory that no other one holds. Images and build cache
 # stay; containers, volumes and networks of the last job go, and beyond
 # HEPTA_BUILD_CACHE bytes everything that was not used of late.
@@ -14,10 +19,32 @@ for dir in $(echo "$PATH" | tr ':' ' '); do
 	real=$dir/dockerd
 	[ ! -x "$real" ] || [ "$dir" = /usr/local/sbin ] || break
 done
+
+config=/etc/docker/daemon.json last=
+for arg in "$@"; do
+	case "$arg" in --config-file=*) config=${arg#*=} ;; esac
+	[ "$last" != --config-file ] || config=$arg
+	last=$arg
+done
+# configured KEY reports whether the configuration file has a key.
+configured() { grep -qs "\"$1\"[[:space:]]*:" "$config"; }
+
+for flag in ${HEPTA_DOCKERD:-}; do
+	case "$flag" in
+	--mtu=*)
+		case " $* " in *" --mtu="* | *" --mtu "*) continue ;; esac
+		! configured mtu || continue
+		;;
+	--registry-mirror=*) ! configured registry-mirrors || continue ;;
+	--insecure-registry=*) ! configured insecure-registries || continue ;;
+	esac
+	set -- "$@" "$flag"
+done
+
 limit=${HEPTA_BUILD_CACHE:-0}
 case "$limit" in *[!0-9]* | '') limit=0 ;; esac
 case " $* " in *" --data-root"* | *" -g "* | *" --graph"*) limit=0 ;; esac
-! grep -qs '"data-root"' /etc/docker/daemon.json || limit=0
+! configured data-root || limit=0
 if [ "$limit" = 0 ] || [ "$(id -u)" != 0 ]; then
 	exec "$real" "$@"
 fi
