@@ -63,10 +63,11 @@ func sectionsByName(content []byte) map[string]map[string]any {
 	return out
 }
 
-// tellTask makes a runner that runs on take its changed section over.
+// tellTask makes a runner that runs on take its changed section over. One in a
+// new container reads it at its start.
 func (r *Runners) tellTask(x Runner) converge.Task {
 	t := r.task(x.Name, "tell", "its section of "+FileConfig+" changed", r.takesOver)
-	t.Ref += "-told"
+	t.Ref, t.RunsOn = t.Ref+"-told", Service
 	t.Before, t.After = nil, append(t.After, written...)
 	return t
 }

@@ -52,7 +52,7 @@ func TestRunnersTakeOver(t *testing.T) {
 	}
 }
 
-// Nobody is told where the container only starts, and where only a
+// Nobody is told where the container only starts or is replaced, and where only a
 // registration token is known; a runner that is gone from the forge is no error.
 func TestNobodyToTell(t *testing.T) {
 	f, m := newForge(t), newMachine(t)
@@ -63,6 +63,11 @@ func TestNobodyToTell(t *testing.T) {
 	m.ended = true
 	if got := told(m.must(runners(t, cfg))); len(got) > 0 {
 		t.Errorf("a container that does not run is told: %q", got)
+	}
+	cfg.Runners[0].Environment, cfg.Image = []string{"WORD=y"}, "gitlab/gitlab-runner:v99.0.0"
+	plan := m.must(runners(t, cfg))
+	if got := told(plan); len(got) > 0 || !strings.Contains(plan.String(), "image") {
+		t.Errorf("a container that is replaced is told: %q\n%s", got, plan)
 	}
 	f.lose(m.known("a").ID)
 	if err := runners(t, cfg).takesOver(t.Context(), m, "a"); err != nil {

@@ -275,6 +275,9 @@ type Task struct {
 	Ref    Ref // "task:…", what others wait for
 	After  []Ref
 	Before []Ref // resources that must wait for this task
+	// RunsOn is a service without whose container, running on as it is, the
+	// task has nothing to do: it is left out where that one is replaced or starts.
+	RunsOn string
 	Run    func(context.Context, Host) error
 }
 

@@ -41,6 +41,9 @@ func (p *planner) decideTasks() error {
 }
 
 func (p *planner) planTasks() {
+	p.tasks = slices.DeleteFunc(p.tasks, func(t *task) bool {
+		return t.RunsOn != "" && !slices.ContainsFunc(p.services, func(v *service) bool { return v.want.Service == t.RunsOn && v.action == keep })
+	})
 	for _, t := range p.tasks {
 		t.node = p.add(Operation{Kind: RunTask, Resource: "task " + t.text(), Target: t.Name, Cause: t.Cause, Task: &t.Task})
 		if t.Ref != "" {
