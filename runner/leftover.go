@@ -43,6 +43,7 @@ type Leftover struct {
 	tag    string // of an image, "" for one without a name
 	orphan bool   // a container that runs, and whose job's runner is no more
 	alias  bool   // an image that keeps another name
+	left   bool   // a cache of a token that no section holds any more
 	shared bool   // a container with volumes that were there before it: they stay
 }
 
@@ -59,6 +60,7 @@ type yard struct {
 	ended map[string]time.Time
 	// orphans are the containers that run for a runner that is no more, by id.
 	orphans map[string]bool
+	manager Manager // of one's own runners, where it was asked for
 }
 
 // leftovers is what bears the marks of a job, with why some of it stays.
@@ -103,7 +105,7 @@ func (y yard) leftovers(after time.Time, keepCaches bool) []Leftover {
 			continue
 		}
 		out[i].heed(busy)
-		if keepCaches && out[i].cache(pending[out[i].ID].Labels) {
+		if labels := pending[out[i].ID].Labels; keepCaches && out[i].cache(labels) && !y.manager.left(labels) {
 			out[i].Kept = cmp.Or(out[i].Kept, "it is a cache")
 		}
 	}
@@ -129,7 +131,7 @@ func (y yard) leftovers(after time.Time, keepCaches bool) []Leftover {
 		if l.Kept == "" && l.Created.After(after) {
 			l.Kept = "its job may run"
 		}
-		if keepCaches && l.Kind == LeftVolume {
+		if keepCaches && l.Kind == LeftVolume && !l.left {
 			l.Kept = cmp.Or(l.Kept, "it is a cache")
 		}
 		out = append(out, l)
@@ -141,6 +143,7 @@ func (y yard) leftovers(after time.Time, keepCaches bool) []Leftover {
 	}
 	for _, v := range y.volumes {
 		l, marked := volumeMarks(v)
+		l.left = y.manager.left(v.Labels)
 		add(l, marked, "volume "+v.Name)
 	}
 	for i := range y.images {

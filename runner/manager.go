@@ -26,6 +26,7 @@ const shortToken = 8
 type Manager struct {
 	stack  string
 	system string   // "" when it has none
+	isRead bool     // its config.toml was there to be read
 	tokens []Secret // of all its runners
 	made   []Secret // of those that are made for this stack and used nowhere else
 }
@@ -47,6 +48,7 @@ func (ro *Roster) Manager(ctx context.Context) (Manager, error) {
 	if err != nil {
 		return m, err
 	}
+	m.isRead = b.config != nil
 	for _, h := range b.list {
 		if h.token.Empty() {
 			continue
@@ -80,6 +82,15 @@ func (m Manager) owns(own map[string]string) bool {
 		tokens = m.tokens
 	}
 	return len(short) >= shortToken && slices.ContainsFunc(tokens, func(t Secret) bool { return begins(short, t.Reveal()) })
+}
+
+// left reports whether what a runner labelled is of this manager and of a token
+// that no section holds any more: a cache that no job will find. Runners before
+// 15.7 have no name for their manager, and then nobody can say.
+func (m Manager) left(labels map[string]string) bool {
+	short, system := labels[markPrefix+"runner.id"], labels[markPrefix+"runner.system_id"]
+	return m.isRead && system != "" && system == m.system && len(short) >= shortToken &&
+		!slices.ContainsFunc(m.tokens, func(t Secret) bool { return begins(short, t.Reveal()) })
 }
 
 // findOrphans marks the containers that run for a job of m whose runner is no
@@ -146,7 +157,7 @@ func JobsRun(ctx context.Context, docker PruneAPI) (bool, error) {
 // LeftRunning says in one line which containers run for jobs of a manager that
 // is no more, "" when there are none.
 func LeftRunning(ctx context.Context, docker PruneAPI, m Manager) (string, error) {
-	y, err := survey(ctx, docker, time.Now(), func(context.Context) Manager { return m })
+	y, err := survey(ctx, docker, PruneOptions{Now: time.Now(), Manager: func(context.Context) Manager { return m }})
 	if err != nil || len(y.orphans) == 0 {
 		return "", err
 	}

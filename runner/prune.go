@@ -43,7 +43,8 @@ type PruneOptions struct {
 	Force bool
 	// Age is how long something must have been out of use; default DefaultPruneAge.
 	Age time.Duration
-	// KeepCaches leaves the caches of projects, which make later jobs faster.
+	// KeepCaches leaves the caches of projects, which make later jobs faster,
+	// apart from those of a token that Manager has no more: no job finds them.
 	KeepCaches bool
 	// NoSizes leaves out how much each frees: an Engine with much on it takes
 	// minutes to tell.
@@ -52,7 +53,8 @@ type PruneOptions struct {
 	Now time.Time
 	// Manager tells which jobs are of runners of one's own: what still runs of
 	// one whose runner is no more goes too. It is asked when the container of
-	// some job runs. Nil: whatever runs is taken for a job that does.
+	// some job runs, and for KeepCaches. Nil: whatever runs is taken for a job
+	// that does.
 	Manager func(context.Context) Manager
 }
 
@@ -71,15 +73,14 @@ type Pruned struct {
 // runner's. Nothing else is touched, nor what a job uses that runs or may run.
 // What cannot be removed is in the error, and the rest is removed all the same.
 func Prune(ctx context.Context, docker PruneAPI, o PruneOptions) (*Pruned, error) {
-	now := o.Now
-	if now.IsZero() {
-		now = time.Now()
+	if o.Now.IsZero() {
+		o.Now = time.Now()
 	}
-	y, err := survey(ctx, docker, now, o.Manager)
+	y, err := survey(ctx, docker, o)
 	if err != nil {
 		return nil, err
 	}
-	p := &Pruned{Leftovers: y.leftovers(now.Add(-cmp.Or(o.Age, DefaultPruneAge)), o.KeepCaches)}
+	p := &Pruned{Leftovers: y.leftovers(o.Now.Add(-cmp.Or(o.Age, DefaultPruneAge)), o.KeepCaches)}
 	if !o.NoSizes && slices.ContainsFunc(p.Leftovers, func(l Leftover) bool { return l.Kept == "" }) {
 		usage, err := diskUsage(ctx, docker)
 		if err != nil {
@@ -117,7 +118,7 @@ func Prune(ctx context.Context, docker PruneAPI, o PruneOptions) (*Pruned, error
 
 // survey looks at the Engine: a list a kind, and one call for each stopped
 // container of a job.
-func survey(ctx context.Context, docker PruneAPI, now time.Time, manager func(context.Context) Manager) (yard, error) {
+func survey(ctx context.Context, docker PruneAPI, o PruneOptions) (yard, error) {
 	y := yard{inherited: map[string]map[string]string{}, ended: map[string]time.Time{}, orphans: map[string]bool{}}
 	var err error
 	if y.containers, err = docker.ContainerList(ctx, container.ListOptions{All: true}); err != nil {
@@ -163,8 +164,11 @@ func survey(ctx context.Context, docker PruneAPI, now time.Time, manager func(co
 			}
 		}
 	}
-	if running && manager != nil {
-		return y, y.findOrphans(ctx, docker, manager(ctx), now)
+	if o.Manager != nil && (running || o.KeepCaches) {
+		y.manager = o.Manager(ctx)
+	}
+	if running && o.Manager != nil {
+		return y, y.findOrphans(ctx, docker, y.manager, o.Now)
 	}
 	return y, nil
 }

@@ -189,7 +189,7 @@ func jobs() *attic {
 		network.Summary{ID: "net-bridge", Name: "bridge", Created: noon.Add(-day)},
 		network.Summary{ID: "net-shop", Name: "runner-of-the-shop-1-2-3", Created: noon.Add(-day)})
 	// A job that runs in slot 1: its stopped containers, its cache, its volumes.
-	a.box("build", slot1+"-build-4", "running", job(2, "build"), day, anoUsed, slot1+"-cache-"+hash)
+	a.box("build", slot1+"-0a1b2c3d-build", "running", job(2, "build"), day, anoUsed, slot1+"-cache-"+hash)
 	a.box("pre", slot1+"-predefined-0", "exited", job(2, "predefined"), 2*time.Hour)
 	a.box("cache", "runner-abcdefgh-project-7-concurrent-5-cache-"+hash, "exited", job(3, "cache"), day, anoUsed)
 	a.box("same-slot", slot1+"-cache-"+hash, "exited", job(4, "cache"), day)
@@ -317,6 +317,54 @@ func TestPruneKeepsCaches(t *testing.T) {
 	for _, l := range p.Leftovers {
 		if l.Kind == LeftVolume && l.Kept == "" {
 			t.Errorf("%s goes", l.Name)
+		}
+	}
+}
+
+// A new token makes every cache cold. What is left of the old one goes, also
+// where caches are kept; those of runners that are there, or are another
+// manager's, stay.
+func TestPruneTakesCachesOfOldTokens(t *testing.T) {
+	cacheOf := func(system, short string) map[string]string {
+		return map[string]string{markPrefix + "managed": "true", markPrefix + "runner.system_id": system, markPrefix + "runner.id": short}
+	}
+	names := map[string]map[string]string{ // hash → labels
+		strings.Repeat("a", 32): cacheOf("r_mine", "rotatedAw"),
+		strings.Repeat("b", 32): cacheOf("r_mine", "canaryMad"),
+		strings.Repeat("c", 32): cacheOf("r_mine", "canaryGiv"),
+		strings.Repeat("d", 32): cacheOf("r_other", "rotatedAw"),
+		strings.Repeat("e", 32): {markPrefix + "managed": "true", markPrefix + "runner.id": "rotatedAw"},
+		strings.Repeat("f", 32): cacheOf("r_mine", ""),
+	}
+	known := manager
+	known.isRead = true
+	unread := Manager{stack: "lab", system: "r_mine"}
+	for name, c := range map[string]struct {
+		of   func(context.Context) Manager
+		goes string
+	}{
+		"known":            {func(context.Context) Manager { return known }, "a"},
+		"no config.toml":   {func(context.Context) Manager { return unread }, ""},
+		"nobody is asked":  {nil, ""},
+		"without sections": {func(context.Context) Manager { return Manager{system: "r_mine", isRead: true} }, "abc"},
+	} {
+		a := &attic{ended: map[string]time.Time{}, taken: map[string]error{}}
+		for hash, labels := range names {
+			a.volume("runner-"+hash+"-cache-"+hash+"-protected", labels, 24*time.Hour)
+		}
+		p, err := Prune(t.Context(), a, PruneOptions{Now: noon, Force: true, KeepCaches: true, NoSizes: true, Manager: c.of})
+		if err != nil || len(p.Leftovers) != len(names) {
+			t.Fatalf("%s: %+v, %v", name, p, err)
+		}
+		var went []string
+		for _, l := range p.Leftovers {
+			if l.Removed {
+				went = append(went, l.Name[len("runner-"):][:1])
+			}
+		}
+		slices.Sort(went)
+		if got := strings.Join(went, ""); got != c.goes {
+			t.Errorf("%s: %q went, want %q", name, got, c.goes)
 		}
 	}
 }

@@ -200,7 +200,8 @@ func runnerRotateCommand(t terminal) *cli.Command {
 		Usage:     "give a runner a new token",
 		ArgsUsage: "NAME",
 		Description: "The forge refuses the old token from then on. The runner takes the new one over within seconds;\n" +
-			"nothing is restarted and running jobs go on.\n\n" +
+			"nothing is restarted and running jobs go on. Its caches are those of the old token, so that the\n" +
+			"next job of each project begins without; 'hepta runner prune --force' removes the old ones.\n\n" +
 			"Examples:\n" +
 			"   hepta runner rotate dind",
 		Action: oneRunner(t, func(ctx context.Context, s *hepta.Stack, name string) (string, error) {

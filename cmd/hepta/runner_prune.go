@@ -28,7 +28,7 @@ func runnerPruneCommand(t terminal) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "force", Usage: "remove what is listed"},
 			&cli.DurationFlag{Name: "older-than", Value: runner.DefaultPruneAge, DefaultText: "1h", Usage: "how long it must have been out of use"},
-			&cli.BoolFlag{Name: "keep-caches", Usage: "leave the caches of projects, which make their next jobs faster"},
+			&cli.BoolFlag{Name: "keep-caches", Usage: "leave the caches of projects, which make their next jobs faster; those of a token that is no more go"},
 			&cli.BoolFlag{Name: "no-sizes", Usage: "do not ask what each frees, which takes an Engine with much on it minutes"},
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "also list what stays, and why"},
 			&cli.BoolFlag{Name: "json", Usage: "write the list as JSON, with what stays"},
