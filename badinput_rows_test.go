@@ -190,6 +190,11 @@ var badInputRows = []badInputRow{
 	{key: "runner.ca", yaml: "forge: a.b\nacme: {email: x@a.b}\nrunners: [{name: r}]\nrunner: {ca: ¤}", value: "ca"},
 	{key: "runner.extra_hosts", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {extra_hosts: ¤}", value: "[\"c.d:10.0.0.5\"]"},
 	{key: "runner.environment", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {environment: ¤}", part: "[¤]", value: "A=§"},
+	{key: "runner.session_server", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {session_server: ¤}", value: "true"},
+	{key: "runner.session_server.enabled", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {session_server: {enabled: ¤}}", value: "true"},
+	{key: "runner.session_server.host", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {session_server: {host: ¤}}", value: "vm-2.c.d"},
+	{key: "runner.session_server.port", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {session_server: {host: c.d, port: ¤}}", value: "9093"},
+	{key: "runner.session_server.timeout", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {session_server: {timeout: ¤}}", value: "60"},
 	{key: "runner.labels", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {labels: ¤}", part: "{team: ¤}", value: "§"},
 	{key: "runner.labels", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {labels: ¤}", part: "{¤: x}", value: "§", inner: true},
 

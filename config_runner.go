@@ -22,11 +22,25 @@ type RunnerContainer struct {
 	Environment []string `yaml:"environment" check:"env" private:"inside"`
 	// Further labels of the container.
 	Labels map[string]string `yaml:"labels"`
+	// Terminals of running jobs in the forge's web pages. true alone is short for one with every default.
+	SessionServer *SessionServer `yaml:"session_server" short:"enabled"`
 
 	// CA is the content of the file ca.
 	CA []byte `yaml:"-" json:"-"`
 	// RegistrationToken is the content of registration_token_file.
 	RegistrationToken Secret `yaml:"-"`
+}
+
+// SessionServer is where the forge opens terminals of running jobs.
+type SessionServer struct {
+	// Whether there is one. Default: yes, where the section is written.
+	Enabled *bool `yaml:"enabled"`
+	// Name of the Docker host by which the forge reaches it; its certificate is for that. Needed with port, and for a forge elsewhere. Default: the container's name, which the forge of this file knows.
+	Host string `yaml:"host" check:"host"`
+	// Port of the Docker host that it is published on, or address:port. Default: none for the forge of this file, which needs none; 8093 for one elsewhere.
+	Port Port `yaml:"port" check:"published"`
+	// Seconds for which an open terminal keeps its job from ending.
+	Timeout int `yaml:"timeout" default:"1800" min:"1" max:"86400"`
 }
 
 // Runner is one runner.

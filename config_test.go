@@ -144,6 +144,9 @@ func TestConfigProblems(t *testing.T) {
 		"forge: a.b\nnetwork: \"container:x\"":                        `hepta.yaml:2:10: network: "container:x" is not the name of a network`,
 		"forge: " + strings.Repeat("a", 60) + ".long\n":               "hepta.yaml:1:8: forge: has 65 characters, and the host name of a container 64 at most",
 		"heptapod: {host: " + strings.Repeat("a", 60) + ".long}\n":    "hepta.yaml:1:18: heptapod.host: has 65 characters",
+
+		"forge: a.b\nrunners: [{name: x}]\nrunner: {session_server: {port: 8093}}":           "hepta.yaml:3:26: runner.session_server.host: is missing: give the name of the Docker host",
+		"forge: a.b\nrunners: [{name: x}]\nrunner: {session_server: {host: c.d, port: 443}}": "runner.session_server.port: port 443 is taken by traefik.https_port",
 	} {
 		path := filepath.Join(t.TempDir(), "hepta.yaml")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -159,6 +162,22 @@ func TestConfigProblems(t *testing.T) {
 		if len(wrong.Problems) != 1 || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q:\n got %v\nwant %s", text, err, want)
 		}
+	}
+}
+
+// A forge elsewhere knows no name of the runner's container.
+func TestSessionServerForAForgeElsewhere(t *testing.T) {
+	cfg := &Config{Forge: Forge{URL: "https://hg.example.org", Token: NewSecret("glpat-x")}, Runners: []Runner{{Name: "a"}}}
+	cfg.Runner.SessionServer = &SessionServer{}
+	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "runner.session_server.host: is missing") {
+		t.Errorf("got %v", err)
+	}
+	cfg.Runner.SessionServer.Host = "vm-2.example.org"
+	if _, err := New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if got := cfg.normal().runners().SessionServer; got.Host != "vm-2.example.org" || got.Port != 8093 || got.Timeout != 1800 {
+		t.Errorf("got %+v", got)
 	}
 }
 

@@ -32,6 +32,13 @@ func (c *Config) normal() *Config {
 		n.Traefik.Dashboard = &d
 	}
 	n.Runners = slices.Clone(n.Runners)
+	if s := n.Runner.SessionServer; s != nil {
+		own := *s
+		if n.elsewhere() {
+			own.Port = cmp.Or(own.Port, "8093")
+		}
+		n.Runner.SessionServer = &own
+	}
 
 	n.Heptapod.Host = cmp.Or(n.Heptapod.Host, n.Forge.Host)
 	n.Forge.Host = n.Heptapod.Host
@@ -81,6 +88,22 @@ func (c *Config) mirror() *Mirror {
 		return nil
 	}
 	return c.Registry.Mirror
+}
+
+// sessionServer is nil where the forge opens no terminals.
+func (c *Config) sessionServer() *SessionServer {
+	s := c.Runner.SessionServer
+	if s == nil || s.Enabled != nil && !*s.Enabled || len(c.Runners) == 0 {
+		return nil
+	}
+	return s
+}
+
+// sessionProblems is what a session server lacks.
+func (c *Config) sessionProblems(add adder) {
+	if s := c.sessionServer(); s != nil && s.Host == "" && (c.elsewhere() || s.Port != "") {
+		add("runner.session_server.host", "is missing: give the name of the Docker host by which the forge reaches the runner")
+	}
 }
 
 // tlsMode is where certificates come from, in a normal configuration.

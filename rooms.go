@@ -112,6 +112,9 @@ func (c *Config) runners() runner.Config {
 	if m := c.mirror(); m != nil {
 		r.Mirror = m.address()
 	}
+	if s := c.sessionServer(); s != nil {
+		r.SessionServer = &runner.SessionServer{Host: s.Host, Port: s.Port.Number(), HostIP: s.Port.Address(), Timeout: s.Timeout}
+	}
 	for _, x := range c.Runners {
 		r.Runners = append(r.Runners, x.room())
 	}

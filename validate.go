@@ -99,6 +99,7 @@ func (c *Config) contradictions() []yamlconfig.Problem {
 		add("heptapod.host", "has %d characters, and the host name of a container %d at most: give the forge a shorter name", long, converge.MaxHostname)
 	}
 	c.mirrorProblems(add)
+	c.sessionProblems(add)
 	n.doubleHosts(add)
 	n.doublePorts(add)
 	n.addressProblems(add)
@@ -138,6 +139,7 @@ func (c *Config) beside(add adder) {
 		add(fmt.Sprintf("runners[%d]", i), "has to be made in the forge: give forge.token_file a token for that, or this runner's forge.token_file the token of one that is made there")
 	}
 	c.mirrorProblems(add)
+	c.sessionProblems(add)
 	c.ownLabels(add)
 }
 
@@ -202,6 +204,9 @@ func (c *Config) doublePorts(add adder) {
 	}
 	if c.Heptapod.SSH.Via != viaNone {
 		claim("heptapod.ssh.port", c.Heptapod.SSH.Port.published())
+	}
+	if s := c.sessionServer(); s != nil {
+		claim("runner.session_server.port", s.Port.published())
 	}
 	if c.Registry != nil {
 		claim("registry.port", c.Registry.Port.published())

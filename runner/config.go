@@ -40,6 +40,9 @@ type Config struct {
 	Forge   Forge
 	Runners []Runner
 
+	// SessionServer is there for the web terminal; nil for none.
+	SessionServer *SessionServer
+
 	// CAFile is the path below Data of the authority that jobs, helpers and
 	// dind must trust; "" when the world's authorities are enough.
 	CAFile string

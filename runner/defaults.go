@@ -39,6 +39,11 @@ func (cfg Config) withDefaults() Config {
 	if len(cfg.CA) > 0 {
 		cfg.CAFile = cmp.Or(cfg.CAFile, FileCA)
 	}
+	if cfg.SessionServer != nil {
+		s := *cfg.SessionServer
+		s.Host, s.Timeout = cmp.Or(s.Host, cfg.Stack+"-"+Service), cmp.Or(s.Timeout, 1800)
+		cfg.SessionServer = &s
+	}
 	cfg.Runners = slices.Clone(cfg.Runners)
 	sum := 0
 	for i := range cfg.Runners {

@@ -43,7 +43,7 @@ func (r *Runners) mergeConfig(o *converge.Observed, current []byte) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	want := Desired{Concurrent: r.cfg.Concurrent, CheckInterval: r.cfg.CheckInterval}
+	want := Desired{Concurrent: r.cfg.Concurrent, CheckInterval: r.cfg.CheckInterval, SessionServer: r.cfg.sessionTable(o)}
 	for _, x := range r.cfg.Runners {
 		was := known[x.Name]
 		token := r.token(x, have[x.Name], was)

@@ -14,6 +14,9 @@ import (
 type Desired struct {
 	Concurrent    int // 0 leaves what is there
 	CheckInterval int // 0 leaves what is there
+	// SessionServer are keys of that table; nil leaves what is there, none takes
+	// the table away.
+	SessionServer map[string]any
 	Runners       []Section
 	// Remove are the names of sections that were ours and have to go.
 	Remove []string
@@ -44,6 +47,9 @@ func MergeConfig(current []byte, want Desired) ([]byte, error) {
 	}
 	if want.CheckInterval > 0 {
 		doc.top("check_interval", int64(want.CheckInterval))
+	}
+	if want.SessionServer != nil {
+		doc = doc.table("session_server", want.SessionServer)
 	}
 
 	done := map[string]bool{}

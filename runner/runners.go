@@ -250,6 +250,7 @@ func (r *Runners) container() converge.Container {
 		// The window through which hepta sees what the Engine trusts.
 		c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.HostPath, Source: TrustDir, Target: TrustDir, ReadOnly: true})
 	}
+	cfg.SessionServer.serveSessions(&c)
 	if cfg.CAFile != "" {
 		// The directory, since the file may not be there yet.
 		c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.Data, Source: path.Dir(cfg.CAFile), Target: caDir, ReadOnly: true})
