@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -83,6 +84,7 @@ func (m *maker) commit(ctx context.Context, r recipe, inputs, parent string, bin
 	config := r.config
 	config.Image = parent
 	config.Labels = map[string]string{labelName: string(r.name), labelInputs: inputs}
+	maps.Copy(config.Labels, r.config.Labels)
 	if config.Entrypoint == nil {
 		config.Entrypoint = []string{}
 	}

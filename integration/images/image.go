@@ -36,6 +36,9 @@ const (
 	Buildah Name = "buildah"
 	// BuildKit is BuildKit for users without privileges, as a job image.
 	BuildKit Name = "buildkit"
+	// Frontend reads Dockerfiles for BuildKit, where they begin with a line
+	// "# syntax=docker/dockerfile:1". It is not among Names either.
+	Frontend Name = "frontend"
 	// Postgres is Debian's database server. It is not among Names: what needs
 	// it asks for it.
 	Postgres Name = "postgres"

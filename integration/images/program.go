@@ -48,6 +48,7 @@ func programs() []program {
 		{name: "buildctl-daemonless.sh", module: "buildkit", pkg: "github.com/moby/buildkit", script: "examples/buildctl-daemonless/buildctl-daemonless.sh", about: "seconds"},
 		{name: "buildctl", module: "buildkit", pkg: "github.com/moby/buildkit/cmd/buildctl", about: "half a minute"},
 		{name: "buildkitd", module: "buildkit", pkg: "github.com/moby/buildkit/cmd/buildkitd", about: "a minute"},
+		{name: "dockerfile-frontend", module: "buildkit", pkg: "github.com/moby/buildkit/frontend/dockerfile/cmd/dockerfile-frontend", about: "half a minute"},
 		{name: "registry", module: "registry", pkg: "github.com/distribution/distribution/v3/cmd/registry", about: "two minutes"},
 		{name: Compose, module: "compose", pkg: "github.com/docker/compose/v5/cmd", about: "two minutes"},
 		{name: "traefik", module: "traefik", pkg: "github.com/traefik/traefik/v3/cmd/traefik", ldflags: "-X github.com/traefik/traefik/v3/pkg/version.Version=" + traefikVersion, about: "six minutes"},

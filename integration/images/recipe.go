@@ -178,6 +178,13 @@ func recipeFor(name Name) (recipe, error) {
 			Env: []string{"HOME=/home/user", "USER=user", "XDG_RUNTIME_DIR=/run/user/1000", "TMPDIR=/home/user/.local/tmp",
 				"BUILDKIT_HOST=unix:///run/user/1000/buildkit/buildkitd.sock"},
 		}
+	case Frontend:
+		r.tags = []string{"docker/dockerfile:1"}
+		r.programs = map[string]string{"bin/dockerfile-frontend": "dockerfile-frontend"}
+		r.config = container.Config{Entrypoint: []string{"/bin/dockerfile-frontend"}, Labels: map[string]string{
+			"moby.buildkit.frontend.network.none": "true",
+			"moby.buildkit.frontend.caps":         "moby.buildkit.frontend.inputs,moby.buildkit.frontend.subrequests,moby.buildkit.frontend.contexts",
+		}}
 	case Postgres:
 		r.parent, r.packages = "", []string{"postgresql-17"}
 		r.tags = []string{"postgres:17-alpine"}
