@@ -41,7 +41,7 @@ type Heptapod struct {
 	// Mail address of root.
 	RootEmail string `yaml:"root_email" check:"email"`
 	// Further environment. Not for secrets: docker inspect shows it.
-	Env map[string]string `yaml:"env" check:"var" private:"inside"`
+	Env map[string]string `yaml:"env" check:"var" refused:"GITLAB_OMNIBUS_CONFIG GITLAB_ROOT_PASSWORD" private:"inside"`
 	// Further labels of the container.
 	Labels map[string]string `yaml:"labels"`
 	// Further published ports, the same number outside and inside.

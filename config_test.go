@@ -505,3 +505,22 @@ runners:
 		}
 	}
 }
+
+// A variable that the forge must not get is refused with the way out, whatever
+// its value is.
+func TestVariablesWithTheirOwnKeys(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "hepta.yaml")
+	const text = "forge: hg.example.org\nheptapod:\n  env:\n    GITLAB_OMNIBUS_CONFIG: |\n      gitlab_rails['time_zone'] = 'UTC'\n      nginx['enable'] = true\n    GITLAB_ROOT_PASSWORD: \"secret\\n\"\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Load(file)
+	for _, want := range []string{
+		":4:28: heptapod.env.GITLAB_OMNIBUS_CONFIG: gitlab.rb, which is written here, has the last word over it, and docker inspect shows it: move its lines to heptapod.gitlab_rb",
+		":7:27: heptapod.env.GITLAB_ROOT_PASSWORD: an environment variable shows in docker inspect: set heptapod.root_password_file instead",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v\nwant %s", err, want)
+		}
+	}
+}

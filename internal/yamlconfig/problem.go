@@ -10,6 +10,7 @@
 //	check:"host"         name, host, port, image, url, email, abs, published, file, size, text, var
 //	oneof:"a b"          the only values
 //	min:"1" max:"100"    bounds of a number, or of the length of a text
+//	refused:"A B"        on a mapping: keys that another check refuses, whatever their value is
 //	key:"name"           on a list: the element's key that must be there and unique
 //	into:"Password"      the field that takes the content of the file that is named here, or of each file of a mapping
 //	private:"true"       with into: the content is a secret
