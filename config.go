@@ -168,7 +168,7 @@ type Registry struct {
 type Mirror struct {
 	// Whether there is one. Default: yes, where the section is written.
 	Enabled *bool `yaml:"enabled"`
-	// Address of a mirror elsewhere. Jobs use it and none is run here.
+	// Address of a mirror elsewhere. Jobs use it and none is run here; their daemons trust the authorities of runner.ca for it.
 	URL string `yaml:"url" check:"url"`
 	// Image of the mirror.
 	Image string `yaml:"image" check:"image"`

@@ -78,3 +78,13 @@ func (cfg Config) daemonFlags(r Runner, at place) []string {
 func (cfg Config) programVolume(file string) string {
 	return path.Join(cfg.Data, file) + ":" + firstInPath + path.Base(file) + ":ro"
 }
+
+// mirrorHost is host[:port] of a mirror that has a certificate, in a list of
+// one. A daemon that does not trust it asks Docker Hub without a word.
+func (cfg Config) mirrorHost() []string {
+	host, secure := strings.CutPrefix(cfg.Mirror, "https://")
+	if host, _, _ = strings.Cut(host, "/"); !secure || host == "" {
+		return nil
+	}
+	return []string{host}
+}

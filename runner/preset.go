@@ -128,7 +128,7 @@ func (cfg Config) section(r Runner, at place) Section {
 		volumes = append(volumes, ca+":"+jobCA+":ro")
 		env = trusting(env)
 		if r.Mode == Dind {
-			for _, host := range cfg.RegistryHosts {
+			for _, host := range append(slices.Clone(cfg.RegistryHosts), cfg.mirrorHost()...) {
 				volumes = extend(volumes, ca+":"+daemonCA(host)+":ro")
 			}
 		}

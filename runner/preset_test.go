@@ -39,6 +39,10 @@ func presets() map[string]Config {
 				{Name: "elsewhere", Mode: Plain, Token: token, URL: "https://gitlab.example.com"},
 			},
 		},
+		"mirror-ca": {
+			Stack: "lab", Data: "/srv/lab", Forge: forge, CAFile: "ca/ca.crt", RegistryHosts: []string{"registry.example.org"}, Mirror: "https://mirror.lan.example.org/",
+			Runners: []Runner{{Name: "dind", Mode: Dind, Token: token}, {Name: "plain", Mode: Plain, Token: token}},
+		},
 		"further-keys": {
 			Forge: forge, Concurrent: 9, CheckInterval: 1, HostNames: []string{"hg.example.org"},
 			Runners: []Runner{{
