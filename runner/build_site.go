@@ -187,18 +187,18 @@ func (b *builder) auths(ctx context.Context) ([]byte, error) {
 	type entry struct {
 		Auth          string `json:"auth,omitempty"`
 		IdentityToken string `json:"identitytoken,omitempty"`
+		RegistryToken string `json:"registrytoken,omitempty"`
 	}
 	known := map[string]entry{}
 	for _, ref := range append(b.bases, b.Tags...) {
 		auth, err := engine.Credentials(ctx, ref)
 		if err != nil { // the image may be public all the same
 			b.log.Warn("credentials", "image", ref, "error", err)
-			continue
 		}
 		if auth.ServerAddress == "" {
 			continue
 		}
-		e := entry{IdentityToken: auth.IdentityToken}
+		e := entry{IdentityToken: auth.IdentityToken, RegistryToken: auth.RegistryToken}
 		if auth.Username != "" {
 			e.Auth = base64.StdEncoding.EncodeToString([]byte(auth.Username + ":" + auth.Password))
 		}

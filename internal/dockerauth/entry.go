@@ -1,5 +1,5 @@
-// Package dockerauth reads what a docker configuration holds about one registry,
-// as the docker CLI does.
+// Package dockerauth reads the docker CLI configuration, and what it holds about
+// each registry, as the docker CLI does.
 package dockerauth
 
 import (

@@ -15,6 +15,7 @@ import (
 	"github.com/docker/docker/client"
 	"github.com/docker/go-connections/tlsconfig"
 
+	"github.com/heptaup/hepta/internal/dockerauth"
 	"github.com/heptaup/hepta/internal/fault"
 )
 
@@ -71,7 +72,7 @@ func find(host string) (address, error) {
 	}
 	name := os.Getenv("DOCKER_CONTEXT")
 	if name == "" {
-		config, err := loadDockerConfig()
+		config, err := dockerauth.Read()
 		if err != nil {
 			return address{}, err
 		}
@@ -88,7 +89,7 @@ func tlsFromEnv() *tlsconfig.Options {
 		if !verify {
 			return nil
 		}
-		dir = configDir()
+		dir = dockerauth.Dir()
 	}
 	options := tlsIn(dir)
 	options.InsecureSkipVerify = !verify

@@ -13,6 +13,7 @@ import (
 	"github.com/docker/docker/client"
 	"github.com/docker/go-connections/tlsconfig"
 
+	"github.com/heptaup/hepta/internal/dockerauth"
 	"github.com/heptaup/hepta/internal/fault"
 )
 
@@ -34,7 +35,7 @@ func loadContext(name string) (address, error) {
 	}
 	sum := sha256.Sum256([]byte(name))
 	id := hex.EncodeToString(sum[:])
-	store := filepath.Join(configDir(), "contexts")
+	store := filepath.Join(dockerauth.Dir(), "contexts")
 	b, err := os.ReadFile(filepath.Join(store, "meta", id, "meta.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return address{}, &fault.Error{Op: "read docker context", What: name, Why: "there is no such context",
