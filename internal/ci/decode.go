@@ -131,11 +131,22 @@ func (d *decoder) oneOf(v *value, path string, words []string) string {
 	return ""
 }
 
-func (d *decoder) duration(v *value, path string) int {
-	if n, ok := seconds(v.text); ok && v.kind == kText && n <= 31*86400 {
+// The longest durations that are taken, in seconds.
+const (
+	maxTimeout = 2_629_746 // the month of a year's twelfth
+	maxStartIn = 7 * 86400
+)
+
+// duration reads a duration in seconds, up to a limit.
+func (d *decoder) duration(v *value, path string, limit int) int {
+	switch n, ok := seconds(v.text); {
+	case !ok || v.kind != kText:
+		d.errs.add(v.at, "%s should be a duration", path)
+	case n > limit:
+		d.errs.add(v.at, "%s should not exceed the limit", path)
+	default:
 		return n
 	}
-	d.errs.add(v.at, "%s should be a duration", path)
 	return 0
 }
 
@@ -242,11 +253,17 @@ func (d *decoder) image(v *value, path string, service bool) Image {
 		keys = append(keys, "alias", "command", "variables")
 	}
 	if s, ok := v.str(); ok {
+		if s == "" {
+			d.errs.add(v.at, "%s name can't be blank", path)
+		}
 		return Image{Name: s}
 	}
 	if v.kind != kMap {
 		d.errs.add(v.at, "%s config should be a hash or a string", path)
 		return Image{}
+	}
+	if v.has("ports") {
+		d.errs.add(v.get("ports").at, "%s config contains disallowed keys: ports", path)
 	}
 	d.known(v, path, keys)
 	i := Image{
@@ -280,10 +297,8 @@ func (d *decoder) image(v *value, path string, service bool) Image {
 			}
 		}
 	}
-	for _, key := range []string{"kubernetes", "ports"} {
-		if v.has(key) {
-			d.ignored(path + ":" + key)
-		}
+	if v.has("kubernetes") {
+		d.ignored(path + ":kubernetes")
 	}
 	return i
 }
@@ -330,6 +345,7 @@ func (d *decoder) artifacts(v *value, path string) *Artifacts {
 		}
 	}
 	d.oneOf(v.get("access"), path+" access", []string{"none", "developer", "all"})
+	d.exposeAs(v, path, a.Paths)
 	for _, key := range []string{"expose_as", "public", "access"} {
 		if v.has(key) {
 			d.ignored(path + ":" + key)
@@ -431,6 +447,11 @@ func (d *decoder) cache(v *value, path string) Cache {
 		c.KeyFiles = d.list(k.get("files"), path+":key:files")
 		if k.has("files_commits") {
 			d.ignored(path + ":key:files_commits")
+		} else if !k.has("files") {
+			d.errs.add(k.at, "%s:key config missing required keys: files", path)
+		}
+		if c.KeyFiles != nil && len(c.KeyFiles) == 0 {
+			d.errs.add(k.at, "%s:key:files config requires at least 1 item", path)
 		}
 		if len(c.KeyFiles) > 2 {
 			d.errs.add(k.at, "%s:key:files config has too many items (maximum is 2)", path)

@@ -1,6 +1,9 @@
 package ci
 
-import "slices"
+import (
+	"regexp"
+	"slices"
+)
 
 var environmentKeys = []string{"name", "url", "action", "on_stop", "auto_stop_in", "kubernetes", "deployment_tier"}
 
@@ -41,10 +44,17 @@ func (d *decoder) environment(j *Job, v *value, path string) {
 }
 
 func (d *decoder) environmentName(v *value, name, path string) {
-	if name == "" {
+	switch {
+	case name == "":
 		d.errs.add(v.at, "%s name can't be blank", path)
+	case len(name) > 255:
+		d.errs.add(v.at, "%s name is too long (maximum is 255 characters)", path)
+	case !environmentText.MatchString(name):
+		d.errs.add(v.at, "%s name can contain only letters, digits, '-', '_', '/', '$', '{', '}', '.', and spaces, but it cannot start or end with '/'", path)
 	}
 }
+
+var environmentText = regexp.MustCompile(`^[\w${}. -]([\w/${}. -]*[\w${}. -])?$`)
 
 func variableIn(text string) bool { return reference.MatchString(text) }
 

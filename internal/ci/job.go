@@ -30,21 +30,21 @@ type need struct {
 var jobKeys = []string{
 	"tags", "script", "image", "services", "start_in", "artifacts", "cache", "dependencies", "before_script", "after_script",
 	"environment", "coverage", "retry", "parallel", "interruptible", "timeout", "release", "id_tokens", "publish", "pages",
-	"manual_confirmation", "run", "hooks", "identity", "extends", "rules", "variables", "inherit", "allow_failure", "when",
-	"needs", "resource_group", "stage", "only", "except", "trigger", "secrets", "inputs", "dast_configuration",
+	"manual_confirmation", "run", "hooks", "extends", "rules", "variables", "inherit", "allow_failure", "when",
+	"needs", "resource_group", "stage", "only", "except", "trigger",
 }
 
 // defaultKeys can stand in default, or, the first of them, on the top level.
 var (
 	globalKeys  = []string{"image", "services", "before_script", "after_script", "cache"}
-	defaultKeys = append(slices.Clone(globalKeys), "artifacts", "hooks", "id_tokens", "interruptible", "retry", "tags", "timeout", "identity")
+	defaultKeys = append(slices.Clone(globalKeys), "artifacts", "hooks", "id_tokens", "interruptible", "retry", "tags", "timeout")
 )
 
 // unsupported would change what a job can do; leaving them out silently would
 // only fail later, in the job.
-var unsupported = []string{"run", "id_tokens", "secrets"}
+var unsupported = []string{"run", "id_tokens"}
 
-var unheeded = []string{"coverage", "release", "publish", "pages", "manual_confirmation", "identity", "inputs", "dast_configuration"}
+var unheeded = []string{"coverage", "release", "publish", "pages", "manual_confirmation"}
 
 // inherited looks a key up in the job, then in what it inherits.
 type inherited struct {
@@ -75,6 +75,9 @@ const maxJobName = 255
 
 func (d *decoder) job(name string, at place, v, root *value) jobNode {
 	path := jobPath(name)
+	if strings.TrimSpace(name) == "" {
+		d.errs.add(at, "jobs name can't be blank")
+	}
 	if len([]rune(name)) > maxJobName {
 		d.errs.add(at, "%s name is too long (maximum is %d characters)", path, maxJobName)
 	}
@@ -95,6 +98,7 @@ func (d *decoder) job(name string, at place, v, root *value) jobNode {
 			d.ignored(path + ":" + key)
 		}
 	}
+	d.unheeded(name, path, v)
 	if present(v, "script") == nil && present(v, "trigger") == nil && present(v, "run") == nil {
 		d.errs.undefined(at, "jobs %s config should implement the script:, run:, or trigger: keyword", name)
 	}
@@ -150,13 +154,15 @@ func (d *decoder) body(j *Job, in inherited) {
 		j.Artifacts = d.artifacts(v, path)
 	}
 	if v, path := in.get("tags"); v != nil {
-		j.Tags = d.list(v, path)
+		if j.Tags = d.list(v, path); len(j.Tags) >= maxTags {
+			d.errs.add(v.at, "%s config must be less than the limit of %d tags", path, maxTags)
+		}
 	}
 	if v, path := in.get("interruptible"); v != nil {
 		j.Interrupt = d.boolean(v, path+" config")
 	}
 	if v, path := in.get("timeout"); v != nil {
-		j.TimeoutSecs = d.duration(v, strings.TrimSuffix(path, ":timeout")+" timeout")
+		j.TimeoutSecs = d.duration(v, strings.TrimSuffix(path, ":timeout")+" timeout", maxTimeout)
 	}
 	if v, path := in.get("retry"); v != nil {
 		d.retry(j, v, path)
@@ -231,6 +237,11 @@ func (d *decoder) inherit(v *value, path string) (defaults, variables func(strin
 			return func(string) bool { return f.text == "true" }
 		default:
 			list := d.list(f, path+":"+key)
+			for _, s := range list {
+				if key == "default" && !slices.Contains(defaultKeys, s) {
+					d.errs.add(f.at, "%s:default config contains unknown values: %s", path, s)
+				}
+			}
 			return func(s string) bool { return slices.Contains(list, s) }
 		}
 	}
@@ -249,7 +260,7 @@ func (d *decoder) inherit(v *value, path string) (defaults, variables func(strin
 func (d *decoder) conditions(n *jobNode, v *value, path string) {
 	n.job.When = d.oneOf(v.get("when"), path+" when", []string{"on_success", "on_failure", "always", "manual", "delayed"})
 	if s := present(v, "start_in"); s != nil {
-		n.job.StartInSecs = d.duration(s, path+" start in")
+		n.job.StartInSecs = d.duration(s, path+" start in", maxStartIn)
 		if n.job.When != "delayed" {
 			d.errs.add(s.at, "%s start in must be blank", path)
 		}
@@ -312,7 +323,7 @@ func (d *decoder) needs(v *value, path string) []need {
 			}
 		}
 		n.Job = d.text(i.get("job"), path+":needs:need job")
-		if n.Job == "" {
+		if n.Job == "" && !i.has("pipeline") && !i.has("project") {
 			d.errs.add(i.at, "%s:needs:need job can't be blank", path)
 		}
 		if a := present(i, "artifacts"); a != nil {

@@ -40,6 +40,9 @@ func (d *decoder) matrix(v *value, path string) [][]Variable {
 		combos := [][]Variable{nil}
 		for _, f := range hash.fields {
 			values := d.matrixValues(f.val, path+":"+f.key)
+			if len(values) == 0 {
+				return nil // told
+			}
 			if len(combos)*len(values) > maxParallel {
 				d.errs.add(hash.at, "%s config generates too many jobs (maximum is %d)", path, maxParallel)
 				return nil
@@ -61,19 +64,23 @@ func (d *decoder) matrix(v *value, path string) [][]Variable {
 }
 
 // matrixValues reads the values of one variable: text or whole numbers, one or
-// a list.
+// a list. What is wrong gives none.
 func (d *decoder) matrixValues(v *value, path string) []string {
 	items := []*value{v}
 	if v.kind == kList {
 		items = v.items
 	}
+	blank := len(items) == 0 || v.kind == kText && strings.TrimSpace(v.text) == ""
 	var list []string
 	for _, i := range items {
-		if i.kind != kText && i.kind != kInt && i.kind != kFloat {
-			d.errs.add(i.at, "%s config should be an array of strings or numbers", path)
-			continue
+		if blank || i.kind != kText && i.kind != kInt {
+			break
 		}
 		list = append(list, i.text)
+	}
+	if blank || len(list) < len(items) {
+		d.errs.add(v.at, "%s config should be a hash of key value pairs, value can be an array", path)
+		return nil
 	}
 	return list
 }

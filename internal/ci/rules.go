@@ -100,7 +100,7 @@ func (d *decoder) rule(v *value, path string, of ruleOf) rule {
 		}
 	}
 	if s := v.get("start_in"); s != nil {
-		r.startIn = d.duration(s, path+" start in")
+		r.startIn = d.duration(s, path+" start in", maxStartIn)
 	}
 	if of == ruleOfWorkflow {
 		r.autoCancel = d.autoCancel(present(v, "auto_cancel"), path+":auto_cancel")
@@ -259,6 +259,12 @@ func (d *decoder) filter(v *value, path string) *filter {
 	refs := v
 	if v.kind == kMap {
 		d.known(v, path, filterKeys)
+		if len(v.fields) == 0 {
+			d.errs.add(v.at, "%s config can't be blank", path)
+		}
+		if k := present(v, "kubernetes"); k != nil && k.text != "active" {
+			d.errs.add(k.at, "%s kubernetes unknown value: %s", path, cut(k.text, 40))
+		}
 		refs = v.get("refs")
 		for _, text := range d.list(v.get("variables"), path+" variables") {
 			if e, err := parseExpr(text); err != nil {
