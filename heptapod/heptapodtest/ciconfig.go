@@ -66,7 +66,25 @@ func (s *Server) ciEvent(ctx context.Context, p *store.Project, pl *store.Pipeli
 	for _, v := range s.pipelineScope(p, pl) {
 		ev.Variables[v.Key] = v.Value
 	}
+	ev.User = s.userVariables(pl.UserID)
 	return ev
+}
+
+// userVariables tell rules who made the pipeline.
+func (s *Server) userVariables(id int64) map[string]string {
+	var v scope
+	err := s.db.View(func(tx *store.Tx) error {
+		v.user(tx.Users.Get(id))
+		return nil
+	})
+	if err != nil {
+		s.log.Warn("look up a user for rules", "user", id, "error", err)
+	}
+	all := map[string]string{}
+	for _, one := range v {
+		all[one.Key] = one.Value
+	}
+	return all
 }
 
 // host is host[:port] of the forge's address.
@@ -145,11 +163,11 @@ func (s *Server) foreign(ctx context.Context, user int64, i ci.Include) ([]byte,
 		return nil, err
 	}
 	if other == nil {
-		return nil, fmt.Errorf("project %s: %w", path, fs.ErrNotExist)
+		return nil, fmt.Errorf("project %s: %w", path, ci.ErrNoProject)
 	}
 	id, err := s.includedRevision(ctx, other, i)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ci.ErrNoReference, err)
 	}
 	if i.Kind != "component" {
 		return s.repos.File(ctx, other.Path, id, i.File)

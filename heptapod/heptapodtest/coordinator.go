@@ -217,7 +217,7 @@ func dependencies(tx *store.Tx, j *store.Job, spec ci.Job) []*store.Job {
 		needed[n.Job] = n.Artifacts
 	}
 	// A name stands for all jobs that parallel made of it.
-	named := func(set map[string]bool, name string) bool { return set[name] || set[groupName(name)] }
+	named := func(set map[string]bool, name string) bool { return set[name] || set[ci.GroupName(name)] }
 	var out []*store.Job
 	for _, other := range latest(tx, j.PipelineID) {
 		if other.ID == j.ID || !store.Finished(other.Status) {

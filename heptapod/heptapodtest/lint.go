@@ -44,12 +44,12 @@ func (s *Server) lint(c *call) error {
 	if len(strings.TrimSpace(string(content))) == 0 {
 		return wrong(errors.New("Please provide content of .gitlab-ci.yml"))
 	}
-	pl := &store.Pipeline{Source: "push", Ref: ref, SHA: sha}
-	ev := s.ciEvent(c.r.Context(), p, pl)
 	var user int64
 	if c.who.user != nil {
 		user = c.who.user.ID
 	}
+	pl := &store.Pipeline{Source: "push", Ref: ref, SHA: sha, UserID: user}
+	ev := s.ciEvent(c.r.Context(), p, pl)
 	config, err := s.parseConfig(c.r.Context(), p, event{user: user, sha: sha}, content, &ev)
 	if err != nil {
 		return wrong(err)

@@ -3,7 +3,6 @@ package heptapodtest
 import (
 	"encoding/json"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -46,16 +45,22 @@ func (s *Server) variables(c *claimed) []expand.Variable {
 		// Public: else a service would not get its settings.
 		v = append(v, expand.Variable{Key: y.Key, Value: y.Value, Raw: y.Raw, Public: true})
 	}
-	if u := c.user; u != nil {
-		v.open("GITLAB_USER_ID", strconv.FormatInt(u.ID, 10))
-		v.open("GITLAB_USER_LOGIN", u.Username)
-		v.open("GITLAB_USER_NAME", u.Name)
-		v.open("GITLAB_USER_EMAIL", u.Email)
-	}
+	v.user(c.user)
 	v.custom(c.dotenv)
 	v.custom(effective(c.project, c.pipeline, environmentName(c.spec.Environment)))
 	v.custom(c.pipeline.Variables)
 	return expand.Resolve(v)
+}
+
+// user adds who made the pipeline; nil adds nobody.
+func (v *scope) user(u *store.User) {
+	if u == nil {
+		return
+	}
+	v.open("GITLAB_USER_ID", strconv.FormatInt(u.ID, 10))
+	v.open("GITLAB_USER_LOGIN", u.Username)
+	v.open("GITLAB_USER_NAME", u.Name)
+	v.open("GITLAB_USER_EMAIL", u.Email)
 }
 
 // pipelineScope are the variables that rules see: those known before there is a job.
@@ -106,31 +111,15 @@ func (s *Server) persistedVariables(v *scope, c *claimed) {
 	}
 }
 
-var parallelPart = regexp.MustCompile(`[\s:]+(\[.*\]|\d+[\s:/\\]+\d+)\s*$`)
-
-// groupName is a job's name without what parallel added: "1/3", "[a, b]".
-func groupName(name string) string { return parallelPart.ReplaceAllString(name, "") }
-
 func (s *Server) jobVariables(v *scope, c *claimed) {
-	v.open("CI_JOB_NAME", c.job.Name)
-	v.open("CI_JOB_NAME_SLUG", expand.Slug(c.job.Name))
-	v.open("CI_JOB_GROUP_NAME", groupName(c.job.Name))
-	v.open("CI_JOB_STAGE", c.job.Stage)
-	if c.spec.When == "manual" || c.job.Played {
+	for _, own := range c.spec.Predefined() {
+		v.open(own.Key, own.Value)
+	}
+	if c.job.Played {
 		v.open("CI_JOB_MANUAL", "true")
 	}
-	if c.spec.NodeIndex > 0 {
-		v.open("CI_NODE_INDEX", strconv.Itoa(c.spec.NodeIndex))
-	}
-	v.open("CI_NODE_TOTAL", strconv.Itoa(max(c.spec.NodeTotal, 1)))
 	if e := c.spec.Environment; e != nil {
-		v.open("CI_ENVIRONMENT_NAME", e.Name)
 		v.open("CI_ENVIRONMENT_SLUG", expand.EnvironmentSlug(e.Name))
-		v.open("CI_ENVIRONMENT_ACTION", e.Action)
-		v.open("CI_ENVIRONMENT_TIER", or(e.Tier, expand.EnvironmentTier(e.Name)))
-		if e.URL != "" {
-			v.open("CI_ENVIRONMENT_URL", e.URL) // expanded with all others
-		}
 	}
 }
 

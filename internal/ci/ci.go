@@ -22,6 +22,9 @@ type Event struct {
 	Tag       bool
 	Default   string            // the default branch's name
 	Variables map[string]string // what rules and only:variables can see, predefined ones included
+	// User are variables about who made the event: rules of the workflow and of
+	// jobs see them, those of includes do not.
+	User map[string]string
 	// Changed are the paths that differ from the commit before; nil when
 	// there is nothing to compare with.
 	Changed []string

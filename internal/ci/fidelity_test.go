@@ -2,6 +2,7 @@ package ci
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -108,6 +109,11 @@ func TestWhatGitLabTakes(t *testing.T) {
 		"j: {script: [x], when: delayed, start_in: 1 week, timeout: 30 days, artifacts: {expose_as: all of it, paths: [x]}}":                   "j",
 		"j: {script: [x], inherit: {default: [image, hooks], variables: [A]}, only: {kubernetes: active}}\nk: {script: [x], only: ['/^mai/']}": "k",
 		"j: {script: [x], environment: {name: 'review/${CI_COMMIT_REF_NAME} of a.b-c'}}":                                                       "j",
+		// Rules see what a job says of itself.
+		"j: {script: [x], rules: [{if: $CI_JOB_NAME == 'j' && $CI_JOB_STAGE == 'test' && $CI_NODE_TOTAL == '1'}]}":                                                                "j",
+		"j: {script: [x], parallel: 2, rules: [{if: $CI_NODE_INDEX == '2' && $CI_JOB_GROUP_NAME == 'j'}]}":                                                                        "j 2/2",
+		"j: {script: [x], environment: prod/$CI_COMMIT_BRANCH, rules: [{if: $CI_ENVIRONMENT_NAME == 'prod/main' && $CI_ENVIRONMENT_TIER == 'production'}]}":                       "j",
+		"workflow: {rules: [{if: $CI_JOB_NAME == null}]}\nj: {script: [x], when: manual, rules: [{if: $CI_JOB_MANUAL}]}\nk: {script: [x], rules: [{if: $CI_JOB_MANUAL == null}]}": "j k",
 		// Nested variables are not expanded in conditions.
 		"variables: {A: x, B: $A}\nj: {script: [x], rules: [{if: $B == \"x\"}]}\nk: {script: [x], rules: [{if: $B == \"$A\"}]}":        "k",
 		"variables: {ALL: '', ONE: '1'}\nj: {script: [x], rules: [{if: $ALL || $ONE}]}\nk: {script: [x], rules: [{if: $ALL && $ONE}]}": "k",
@@ -323,5 +329,99 @@ j:
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", block, err)
 		}
+	}
+}
+
+// Rules of jobs and of the workflow see who made the pipeline, those of
+// includes do not.
+func TestRulesSeeTheUser(t *testing.T) {
+	t.Parallel()
+	e := push("main")
+	e.User = map[string]string{"GITLAB_USER_LOGIN": "robot"}
+	c, err := ParseWith([]byte(`
+include: [{local: a.yml, rules: [{if: $GITLAB_USER_LOGIN}]}]
+workflow: {rules: [{if: $GITLAB_USER_LOGIN == "robot"}]}
+j: {script: [x], rules: [{if: $GITLAB_USER_LOGIN == "robot"}]}
+k: {script: [x], rules: [{if: $GITLAB_USER_LOGIN != "robot"}]}
+`), "f", ParseOptions{Event: &e, Include: func(Include) ([]byte, error) { return []byte("included: {script: [x]}\n"), nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.Pipeline(e)
+	if err != nil || jobNames(p) != "j" {
+		t.Errorf("jobs %v, %v", p, err)
+	}
+}
+
+// Names that no include can have are refused before anybody looks for the file,
+// and a file of another project that is not there says what is missing.
+func TestWrongIncludes(t *testing.T) {
+	t.Parallel()
+	missing := func(i Include) ([]byte, error) {
+		switch i.Project {
+		case "org/none":
+			return nil, ErrNoProject
+		case "org/old":
+			return nil, fmt.Errorf("%w: gone", ErrNoReference)
+		}
+		return nil, errors.New("no such file")
+	}
+	for src, want := range map[string]string{
+		"{local: ci/jobs.txt}":                             "Included file `ci/jobs.txt` does not have YAML extension!",
+		"{remote: 'https://example.org/jobs'}":             "Included file `https://example.org/jobs` does not have YAML extension!",
+		"{project: org/lib, file: jobs}":                   "Included file `jobs` does not have YAML extension!",
+		"{template: Jobs/Build.yml}":                       "Template file `Jobs/Build.yml` is not a valid location!",
+		"{project: org/none, file: a.yml}":                 "Project `org/none` not found or access denied! Make sure any includes in the pipeline configuration are correctly defined.",
+		"{project: org/old, file: a.yml, ref: v0}":         "Project `org/old` reference `v0` does not exist!",
+		"{project: org/lib, file: /deep/a.YML, ref: main}": "Project `org/lib` file `deep/a.YML` does not exist!",
+		"{local: none.yaml}":                               "Local file `none.yaml` does not exist!",
+		"{component: 'forge.example/org/lib/none@1.0'}":    "Component 'forge.example/org/lib/none@1.0' - content not found",
+		"{template: Jobs/None.gitlab-ci.yml}":              "Template file `Jobs/None.gitlab-ci.yml` does not exist!",
+		"{remote: 'https://example.org/none.yml'}":         "Remote file `https://example.org/none.yml` does not exist!",
+	} {
+		_, err := ParseWith([]byte("include: "+src+"\nj: {script: [x]}\n"), "f", ParseOptions{Include: missing})
+		var all Problems
+		if !errors.As(err, &all) || len(all) != 1 || all[0].Text != want {
+			t.Errorf("%s\n got %v\nwant %s", src, err, want)
+		}
+	}
+}
+
+// What the forge for tests does not do is refused by name, all of it at once.
+func TestUnsupportedIsRefusedByName(t *testing.T) {
+	t.Parallel()
+	_, err := Parse([]byte(`
+include: [{template: Jobs/SAST.gitlab-ci.yml}, {component: forge.example/org/lib/scan@1.0}, {project: org/lib, file: a.yml}, {remote: "https://example.org/a.yml"}]
+default: {id_tokens: {T: {aud: x}}}
+a: {run: [{name: one, script: x}]}
+b: {script: [x], id_tokens: {T: {aud: x}}}
+c: {script: [x], needs: [{project: org/lib, job: a, ref: main, artifacts: true}]}
+d: {script: [x], needs: [{pipeline: $UP, job: a}]}
+e: {script: [x], rules: [{exists: {paths: [x], project: org/lib}}]}
+f: {trigger: {project: org/lib, inputs: {a: b}}}
+`), "f")
+	var all Problems
+	if !errors.As(err, &all) {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range all {
+		got = append(got, fmt.Sprintf("%d %s", p.Line, p.Text))
+	}
+	want := []string{
+		"2 include:template is not served here: `Jobs/SAST.gitlab-ci.yml` (the test or the caller can give it)",
+		"2 include:component is not served here: `forge.example/org/lib/scan@1.0` (the test or the caller can give it)",
+		"2 include:project is not served here: `org/lib:a.yml` (the test or the caller can give it)",
+		"2 include:remote is not served here: `https://example.org/a.yml` (the test or the caller can give it)",
+		"3 default:id_tokens is not supported by the embedded forge",
+		"4 jobs:a:run is not supported by the embedded forge",
+		"5 jobs:b:id_tokens is not supported by the embedded forge",
+		"6 jobs:c:needs:need project is not supported by the embedded forge",
+		"7 jobs:d:needs:need pipeline is not supported by the embedded forge",
+		"8 jobs:e:rules:rule:exists project is not supported here",
+		"9 jobs:f:trigger:inputs is not supported by the embedded forge",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
 	}
 }

@@ -2,6 +2,7 @@ package ci
 
 import (
 	"errors"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,9 +23,14 @@ type Include struct {
 	Project, Ref string
 }
 
-// ErrNotServed is what ParseOptions.Include returns for a file of a kind that
-// it does not serve.
-var ErrNotServed = errors.New("not served here")
+// What ParseOptions.Include returns for a file of a kind that it does not serve,
+// of a project that is not there or that the user may not read, and of a ref
+// that the project does not have. Any other error says that there is no such file.
+var (
+	ErrNotServed   = errors.New("not served here")
+	ErrNoProject   = errors.New("not found or access denied")
+	ErrNoReference = errors.New("no such reference")
+)
 
 // String is the file as it is written.
 func (i Include) String() string {
@@ -150,8 +156,7 @@ func (l *loader) locals(name string, from Include, at place) []Include {
 	case from.Kind == "remote" || from.Kind == "template":
 		l.errs.add(at, "Local file `%s` does not exist!", name)
 		return nil
-	case !strings.HasSuffix(name, ".yml") && !strings.HasSuffix(name, ".yaml"):
-		l.errs.add(at, "Included file `%s` does not have YAML extension!", name)
+	case !l.extension(one, at):
 		return nil
 	case !strings.Contains(name, "*"):
 		return []Include{one}
@@ -193,6 +198,23 @@ func (l *loader) wanted(v *value) bool {
 	return ok && r.when != "never"
 }
 
+var yamlFile = regexp.MustCompile(`(?i).\.ya?ml$`)
+
+// extension reports whether a file's name is one that can be included, and says so
+// where it is not. Names of components have none.
+func (l *loader) extension(file Include, at place) bool {
+	switch base := path.Base(file.File); {
+	case file.Kind == "component" || variableIn(file.File):
+	case file.Kind == "template" && !strings.HasSuffix(file.File, ".gitlab-ci.yml"):
+		l.errs.add(at, "Template file `%s` is not a valid location!", file.File)
+		return false
+	case !yamlFile.MatchString(base):
+		l.errs.add(at, "Included file `%s` does not have YAML extension!", file.File)
+		return false
+	}
+	return true
+}
+
 // missing notes a file that is not there: what is left may lack what it had.
 func (l *loader) missing(at place, format string, args ...any) {
 	l.errs.incomplete = true
@@ -204,6 +226,9 @@ func (l *loader) include(file Include, inputs *value, at place) *value {
 		if l.count == maxIncludes+1 {
 			l.missing(at, "Maximum of %d nested includes are allowed!", maxIncludes)
 		}
+		return nil
+	}
+	if !l.extension(file, at) {
 		return nil
 	}
 	if slices.Contains(l.open, file) {
@@ -222,8 +247,17 @@ func (l *loader) include(file Include, inputs *value, at place) *value {
 	case err != nil && file.Kind == "component":
 		l.missing(at, "Component '%s' - content not found", file)
 		return nil
+	case file.Kind == "project" && errors.Is(err, ErrNoProject):
+		l.missing(at, "Project `%s` not found or access denied! Make sure any includes in the pipeline configuration are correctly defined.", file.Project)
+		return nil
+	case file.Kind == "project" && errors.Is(err, ErrNoReference):
+		l.missing(at, "Project `%s` reference `%s` does not exist!", file.Project, firstOf(file.Ref, "HEAD"))
+		return nil
+	case file.Kind == "project" && err != nil:
+		l.missing(at, "Project `%s` file `%s` does not exist!", file.Project, file.File)
+		return nil
 	case err != nil:
-		kind := map[string]string{"local": "Local", "project": "Project", "remote": "Remote", "template": "Template", "artifact": "Artifact"}[file.Kind]
+		kind := map[string]string{"local": "Local", "remote": "Remote", "template": "Template", "artifact": "Artifact"}[file.Kind]
 		l.missing(at, "%s file `%s` does not exist!", kind, file.File)
 		return nil
 	}

@@ -22,8 +22,12 @@ func (e *Event) files() []string {
 // conditions see, and expanded.
 type scope struct{ written, expanded lookup }
 
-// bare is what the event brings by itself.
-func (e *Event) bare() scope { return e.scope() }
+// bare is what the event brings by itself, and all that includes see.
+func (e *Event) bare() scope { return e.laid(nil, nil) }
+
+// scope is what rules of the workflow and of jobs see, with the file's variables.
+// Later lists cover earlier ones.
+func (e *Event) scope(lists ...[]Variable) scope { return e.laid(e.User, lists) }
 
 // predefined tells the variables that a file may override from those that a
 // project, group or user set and that win over the file's.
@@ -31,22 +35,23 @@ func predefined(name string) bool {
 	return name == "CI" || name == "GITLAB_CI" || strings.HasPrefix(name, "CI_") || strings.HasPrefix(name, "GITLAB_")
 }
 
-// scope lays the file's variables between the predefined ones and those that
-// were set for the event, and expands them. Later lists cover earlier ones.
-func (e *Event) scope(lists ...[]Variable) scope {
+// laid lays the file's variables between the predefined ones and those that
+// were set for the event, and expands them.
+func (e *Event) laid(user map[string]string, lists [][]Variable) scope {
 	var all []Variable
-	add := func(wanted bool) {
-		for _, name := range slices.Sorted(maps.Keys(e.Variables)) {
+	add := func(from map[string]string, wanted bool) {
+		for _, name := range slices.Sorted(maps.Keys(from)) {
 			if predefined(name) == wanted {
-				all = append(all, Variable{Key: name, Value: e.Variables[name], Raw: true})
+				all = append(all, Variable{Key: name, Value: from[name], Raw: true})
 			}
 		}
 	}
-	add(true)
+	add(e.Variables, true)
 	for _, l := range lists {
 		all = append(all, l...)
 	}
-	add(false)
+	add(user, true)
+	add(e.Variables, false)
 	return scope{lookupIn(all), lookupIn(ExpandAll(all))}
 }
 
@@ -149,16 +154,16 @@ func (c *Config) decideJob(n *jobNode, e *Event, global []Variable) (jobs []Job,
 	base = overlay(base, n.job.Variables)
 	for _, one := range n.instances() {
 		vars := overlay(base, one.variables)
-		get := e.scope(vars)
+		j := n.job
+		j.Name, j.NodeIndex, j.NodeTotal = one.name, one.index, one.total
+		get := j.scope(e, vars)
 		r, ok := n.runs(e, get)
 		if !ok {
 			continue
 		}
-		j := n.job
-		j.Name, j.NodeIndex, j.NodeTotal = one.name, one.index, one.total
 		j.Variables = overlay(vars, r.variables)
 		if len(r.variables) > 0 {
-			get = e.scope(j.Variables)
+			get = j.scope(e, j.Variables)
 		}
 		j.When = firstOf(r.when, j.When, "on_success")
 		j.AllowFailure = n.job.When == "manual"
