@@ -333,7 +333,7 @@ uses: {script: [!reference [.x, script]]}
 		"include: ci/self.yml":                       "ci/self.yml:1:10: include: `ci/self.yml` includes itself",
 		"include: x/*.yml":                           "main.yml:1:10: Local file `x/*.yml` does not exist!",
 		"include: https://example.org/x.yml":         "main.yml:1:10: include:remote is not served here: `https://example.org/x.yml` (the test or the caller can give it)",
-		"include: {template: None.gitlab-ci.yml}":              "main.yml:1:10: Template file `None.gitlab-ci.yml` does not exist!",
+		"include: {template: None.gitlab-ci.yml}":    "main.yml:1:10: Template file `None.gitlab-ci.yml` does not exist!",
 		"include: {component: a@1}":                  "main.yml:1:10: Component 'a@1' - the address should be HOST/PROJECT/NAME@VERSION",
 		"include: {local: a.yml, template: b}":       "main.yml:1:10: include needs to match exactly one accessor!",
 		"include: {local: ci/a.yml, inputs: {x: 1}}": "main.yml:1:36: Given inputs not defined in the `spec` section of the included configuration file",
