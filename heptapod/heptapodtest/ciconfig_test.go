@@ -172,3 +172,62 @@ func TestSkippedPipelines(t *testing.T) {
 		}
 	}
 }
+
+// Jobs are told of the dependency proxy as by GitLab, in small letters. Where there is none, nothing is set and the pipeline says so.
+func TestDependencyProxy(t *testing.T) {
+	files := map[string]string{".gitlab-ci.yml": "build: {image: \"${CI_DEPENDENCY_PROXY_GROUP_IMAGE_PREFIX}/docker:28\", script: [x]}\nplain: {image: \"docker:28\", script: [x]}\n"}
+	for _, with := range []bool{true, false} {
+		opts := []heptapodtest.Option{heptapodtest.WithLongPoll(-1)}
+		if with {
+			opts = append(opts, heptapodtest.WithDependencyProxy())
+		}
+		s := heptapodtest.New(t, opts...)
+		host := strings.TrimPrefix(s.URL, "http://")
+		p := s.CreateProject(t, "Org/Deep/app", "git")
+		push(t, p, filepath.Join(t.TempDir(), "w"), files, "first")
+		pl, err := s.Pipeline(t.Context(), p.Path, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := strings.Join(pl.Warnings, "\n"), ""; with && got != want || !with && (!strings.HasPrefix(got, "jobs:build takes an image from a dependency proxy") || strings.Contains(got, "plain")) {
+			t.Errorf("proxy %v: warnings %q", with, got)
+		}
+		j := newRunner(t, s, newest()).take()
+		for key, want := range map[string]string{
+			"CI_DEPENDENCY_PROXY_SERVER":                    host,
+			"CI_DEPENDENCY_PROXY_GROUP_IMAGE_PREFIX":        host + "/org/dependency_proxy/containers",
+			"CI_DEPENDENCY_PROXY_DIRECT_GROUP_IMAGE_PREFIX": host + "/org/deep/dependency_proxy/containers",
+			"CI_DEPENDENCY_PROXY_USER":                      "gitlab-ci-token",
+			"CI_DEPENDENCY_PROXY_PASSWORD":                  j.Token,
+		} {
+			if !with {
+				want = ""
+			}
+			if got, _ := j.variable(key); got != want {
+				t.Errorf("proxy %v: %s is %q, want %q", with, key, got, want)
+			}
+		}
+		known := false
+		for _, c := range j.Credentials {
+			known = known || c.URL == host && c.Username == "gitlab-ci-token" && c.Password == j.Token
+		}
+		if known != with {
+			t.Errorf("proxy %v: credentials %+v", with, j.Credentials)
+		}
+	}
+}
+
+// Rules go by who pushed and by what a job is; a job knows its pipeline's name.
+func TestRulesAtTheForge(t *testing.T) {
+	s, p, _ := forgeWith(t, "git", `
+workflow: {name: "of $GITLAB_USER_LOGIN"}
+mine: {script: [x], rules: [{if: $GITLAB_USER_LOGIN == "root" && $CI_JOB_NAME == "mine"}]}
+theirs: {script: [x], rules: [{if: $GITLAB_USER_LOGIN != "root"}]}
+`)
+	if got := states(t, s, p); got != "pending: mine=pending" {
+		t.Errorf("got %s", got)
+	}
+	if name, _ := newRunner(t, s, newest()).take().variable("CI_PIPELINE_NAME"); name != "of root" {
+		t.Errorf("CI_PIPELINE_NAME is %q", name)
+	}
+}

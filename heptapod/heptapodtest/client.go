@@ -29,7 +29,8 @@ type Pipeline struct {
 	SHA        string
 	Status     string
 	YAMLErrors string
-	Jobs       []Job // without those that were retried
+	Warnings   []string // about what it runs in another way than is written, or not at all
+	Jobs       []Job    // without those that were retried
 }
 
 // Job is a job at one moment.
@@ -135,7 +136,7 @@ func (s *Server) AddMember(project, user string, level int) error {
 }
 
 func (s *Server) pipelineOf(tx *store.Tx, pl *store.Pipeline) *Pipeline {
-	out := &Pipeline{ID: pl.ID, IID: pl.IID, Ref: pl.Ref, SHA: pl.SHA, Status: pl.Status, YAMLErrors: pl.YAMLErrors}
+	out := &Pipeline{ID: pl.ID, IID: pl.IID, Ref: pl.Ref, SHA: pl.SHA, Status: pl.Status, YAMLErrors: pl.YAMLErrors, Warnings: pl.Warnings}
 	for _, j := range latest(tx, pl.ID) {
 		out.Jobs = append(out.Jobs, Job{ID: j.ID, Name: j.Name, Stage: j.Stage, Status: j.Status, FailureReason: j.FailureReason, ExitCode: j.ExitCode, Downstream: j.DownstreamID, s: s})
 	}

@@ -86,6 +86,7 @@ func (s *Server) draft(ctx context.Context, p *store.Project, e event) (*draft, 
 		return broken(pl, err), nil
 	}
 	pl.Stages, pl.Warnings, pl.Name = made.Stages, made.Warnings, made.Name
+	pl.Warnings = append(pl.Warnings, s.dependencyProxyWarnings(made.Jobs)...)
 	pl.OnNewCommit, pl.OnJobFailure = made.Cancel.OnNewCommit, made.Cancel.OnJobFailure
 	d := &draft{pipeline: pl, specs: made.Jobs}
 	for _, spec := range made.Jobs {

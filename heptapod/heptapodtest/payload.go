@@ -195,6 +195,9 @@ func (s *Server) payload(ctx context.Context, c *claimed) (*payload, error) {
 	if host := s.registryHost(); host != "" {
 		out.Credentials = append(out.Credentials, credential{"registry", host, jobUser, c.token})
 	}
+	if s.cfg.DependencyProxy {
+		out.Credentials = append(out.Credentials, credential{"registry", s.hostWithPort(), jobUser, c.token})
+	}
 	for _, d := range c.needed {
 		if a := d.Archive(); a != nil && (a.ExpiresAt.IsZero() || a.ExpiresAt.After(s.now())) {
 			// The consumer's own token opens what the jobs before it left.

@@ -41,6 +41,11 @@ type Config struct {
 	RegistryURL string
 	// RegistryAPIURL is where the forge itself reaches it; default RegistryURL.
 	RegistryAPIURL string
+	// DependencyProxy gives jobs the variables and credentials of a dependency
+	// proxy at the external URL, as GitLab does by default. Nothing is served
+	// there: a test that pulls through it puts a proxy in front. Without it such
+	// variables are not set, and a pipeline that uses them has a warning.
+	DependencyProxy bool
 	// RegistryKey is the RSA key, PEM, that signs them; default one made on
 	// first use and kept in Dir.
 	RegistryKey Secret

@@ -34,6 +34,9 @@ func WithListener(l net.Listener) Option { return func(c *Config) { c.Listener =
 // WithRegistry sets the container registry's URL.
 func WithRegistry(url string) Option { return func(c *Config) { c.RegistryURL = url } }
 
+// WithDependencyProxy gives jobs the variables of a dependency proxy.
+func WithDependencyProxy() Option { return func(c *Config) { c.DependencyProxy = true } }
+
 // WithVersion sets the release that the forge says it is.
 func WithVersion(v string) Option { return func(c *Config) { c.Version = v } }
 

@@ -104,6 +104,10 @@ func (s *Server) persistedVariables(v *scope, c *claimed) {
 	v.hidden("CI_JOB_TOKEN", c.token)
 	v.open("CI_JOB_STARTED_AT", c.job.StartedAt.UTC().Format(time.RFC3339))
 	v.hidden("CI_REPOSITORY_URL", withUser(s.repositoryURL(c.project), url.UserPassword(jobUser, c.token)))
+	if s.cfg.DependencyProxy {
+		v.open("CI_DEPENDENCY_PROXY_USER", jobUser)
+		v.hidden("CI_DEPENDENCY_PROXY_PASSWORD", c.token)
+	}
 	// Without a registry none of CI_REGISTRY* is set.
 	if s.registryHost() != "" {
 		v.open("CI_REGISTRY_USER", jobUser)
@@ -135,10 +139,7 @@ func (s *Server) projectVariables(v *scope, p *store.Project, g *store.Group) {
 	v.open("GITLAB_CI", "true")
 	v.open("GITLAB_FEATURES", "")
 	u, _ := url.Parse(s.URL)
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
+	port := portOf(u)
 	v.open("CI_SERVER_URL", s.URL)
 	v.open("CI_SERVER_HOST", u.Hostname())
 	v.open("CI_SERVER_PORT", port)
@@ -176,6 +177,12 @@ func (s *Server) projectVariables(v *scope, p *store.Project, g *store.Group) {
 	v.open("CI_PROJECT_VISIBILITY", p.Visibility)
 	v.open("CI_PROJECT_REPOSITORY_LANGUAGES", "")
 	v.open("CI_PROJECT_CLASSIFICATION_LABEL", "")
+	if s.cfg.DependencyProxy {
+		host := s.hostWithPort()
+		v.open("CI_DEPENDENCY_PROXY_SERVER", host)
+		v.open("CI_DEPENDENCY_PROXY_GROUP_IMAGE_PREFIX", host+"/"+strings.ToLower(root)+dependencyProxy)
+		v.open("CI_DEPENDENCY_PROXY_DIRECT_GROUP_IMAGE_PREFIX", host+"/"+strings.ToLower(above)+dependencyProxy)
+	}
 	if host := s.registryHost(); host != "" {
 		v.open("CI_REGISTRY", host)
 		v.open("CI_REGISTRY_IMAGE", host+"/"+strings.ToLower(p.Path))
@@ -187,6 +194,9 @@ func (s *Server) pipelineVariables(v *scope, p *store.Project, pl *store.Pipelin
 		v.open("CI_PIPELINE_IID", strconv.FormatInt(pl.IID, 10))
 	}
 	v.open("CI_PIPELINE_SOURCE", pl.Source)
+	if pl.Name != "" {
+		v.plain("CI_PIPELINE_NAME", pl.Name)
+	}
 	v.open("CI_PIPELINE_CREATED_AT", pl.CreatedAt.UTC().Format(time.RFC3339))
 	v.open("CI_COMMIT_SHA", pl.SHA)
 	v.open("CI_COMMIT_SHORT_SHA", pl.SHA[:min(8, len(pl.SHA))])
