@@ -34,6 +34,12 @@ type Heptapod struct {
 	TrustedProxies []string `yaml:"trusted_proxies"`
 	// Addresses exempt from the limit on failed logins.
 	RackAttackAllow []string `yaml:"rack_attack_allow"`
+	// Failed logins by Git, Mercurial or Docker after which an address is locked out. Left out, 10 once any rack_attack key is set; without all of them nothing is limited.
+	RackAttackMaxRetry int `yaml:"rack_attack_maxretry" min:"1"`
+	// Seconds within which they count. Left out, 60.
+	RackAttackFindTime int `yaml:"rack_attack_findtime" min:"1"`
+	// Seconds for which the address is locked out. Left out, 3600.
+	RackAttackBanTime int `yaml:"rack_attack_bantime" min:"1"`
 	// Lines for gitlab.rb. They come last and so have the last word.
 	GitlabRB string `yaml:"gitlab_rb" check:"text" private:"inside"`
 	// File with the password of root for the very first boot. Default: one is made and kept in the data directory.

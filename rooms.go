@@ -62,6 +62,7 @@ func (c *Config) forge() heptapod.Config {
 		Image: h.Image, Host: h.Host, ExternalURL: h.ExternalURL,
 		Plain:    c.tlsMode() == traefik.TLSOff,
 		Services: h.Services, TrustedProxies: h.TrustedProxies, RackAttackAllow: h.RackAttackAllow,
+		RackAttackMaxRetry: h.RackAttackMaxRetry, RackAttackFindTime: h.RackAttackFindTime, RackAttackBanTime: h.RackAttackBanTime,
 		Ruby: h.GitlabRB, RootPassword: h.RootPassword, RootEmail: h.RootEmail,
 		Env: h.Env, Labels: h.Labels, Volumes: h.Volumes,
 		ShmSize: h.ShmSize, Memory: h.Memory, BootMinutes: h.BootMinutes,

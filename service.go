@@ -132,3 +132,11 @@ func (s *Stack) Ctl(ctx context.Context, o ExecOptions, args ...string) (int, er
 	o.Service, o.Cmd = heptapod.Service, append([]string{"gitlab-ctl"}, args...)
 	return s.Exec(ctx, o)
 }
+
+// TestMail has the forge send a mail, as heptapod.Forge.TestMail does.
+func (s *Stack) TestMail(ctx context.Context, to string) (heptapod.SentMail, error) {
+	if _, err := s.container(heptapod.Service); err != nil {
+		return heptapod.SentMail{}, err
+	}
+	return s.forge.TestMail(ctx, to)
+}

@@ -33,6 +33,12 @@ type Config struct {
 	TrustedProxies []string
 	// RackAttackAllow are addresses exempt from the limit on failed logins.
 	RackAttackAllow []string
+	// RackAttackMaxRetry failed logins by Git, Mercurial or Docker from one
+	// address within RackAttackFindTime seconds lock it out for
+	// RackAttackBanTime seconds. Each is 0 for what the image begins with: 10,
+	// 60 and 3600. The forge limits nothing while all three and RackAttackAllow
+	// are empty.
+	RackAttackMaxRetry, RackAttackFindTime, RackAttackBanTime int
 	// Ruby is appended to gitlab.rb as it is: the last word.
 	Ruby string
 

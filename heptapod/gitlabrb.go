@@ -1,6 +1,7 @@
 package heptapod
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -66,13 +67,7 @@ func GitlabRB(cfg Config) (string, error) {
 		s.section("Outgoing mail")
 		mail(&s, *cfg.SMTP)
 	}
-	if len(cfg.RackAttackAllow) > 0 {
-		s.section("Addresses that no failed login locks out")
-		s.set("gitlab_rails", "rack_attack_git_basic_auth", "{")
-		s.line("  'enabled' => true,")
-		s.line("  'ip_whitelist' => " + rubyStrings(allowed(cfg.RackAttackAllow)) + ",")
-		s.line("}")
-	}
+	rackAttack(&s, cfg)
 	if len(cfg.Services) > 0 {
 		s.section("Services")
 		for _, name := range slices.Sorted(maps.Keys(cfg.Services)) {
@@ -137,6 +132,32 @@ func mail(s *rubyScript, m SMTP) {
 	s.text("gitlab_rails", "gitlab_email_from", m.From)
 	s.text("gitlab_rails", "gitlab_email_reply_to", m.ReplyTo)
 	s.text("gitlab_rails", "gitlab_email_display_name", m.DisplayName)
+}
+
+// rackAttack limits failed logins, once something is said about the limit. What
+// is left out keeps the value that the image has for it.
+func rackAttack(s *rubyScript, cfg Config) {
+	limits := []struct {
+		key   string
+		value int
+	}{{"maxretry", cfg.RackAttackMaxRetry}, {"findtime", cfg.RackAttackFindTime}, {"bantime", cfg.RackAttackBanTime}}
+	limited := len(cfg.RackAttackAllow) > 0
+	for _, l := range limits {
+		limited = limited || l.value > 0
+	}
+	if !limited {
+		return
+	}
+	s.section("Limit on failed logins, and addresses that it does not lock out")
+	s.set("gitlab_rails", "rack_attack_git_basic_auth", "{")
+	s.line("  'enabled' => true,")
+	s.line("  'ip_whitelist' => " + rubyStrings(allowed(cfg.RackAttackAllow)) + ",")
+	for _, l := range limits {
+		if l.value > 0 {
+			s.line(fmt.Sprintf("  '%s' => %d,", l.key, l.value))
+		}
+	}
+	s.line("}")
 }
 
 // allowed is the list with the container's own address, which a list of one's

@@ -47,8 +47,8 @@ func setups(t *testing.T) map[string]Config {
 			SSH:             SSH{Port: 2223},
 			Registry:        &Registry{ExternalURL: "https://registry.example.org", NginxPort: 5050},
 			TrustedProxies:  []string{"10.0.0.0/8", "192.168.0.0/16"},
-			RackAttackAllow: []string{"10.1.2.3"},
-			Services:        map[string]bool{"prometheus": false, "alertmanager": false},
+			RackAttackAllow: []string{"10.1.2.3"}, RackAttackMaxRetry: 30, RackAttackBanTime: 600,
+			Services: map[string]bool{"prometheus": false, "alertmanager": false},
 			SMTP: &SMTP{
 				Address: "smtp-service.local", Port: 25, User: "o'neill", Password: NewSecret("s3cret#{1}"),
 				StartTLS: &no, From: "gitlab@example.org",
@@ -116,6 +116,7 @@ func TestGitlabRBMeansWhatItSays(t *testing.T) {
 		{"registry_nginx", "listen_port", 5050.0},
 		{"nginx", "listen_https", false},
 		{"prometheus", "enable", false},
+		{"gitlab_rails", "rack_attack_git_basic_auth", map[string]any{"enabled": true, "ip_whitelist": []any{"127.0.0.1", "10.1.2.3"}, "maxretry": 30.0, "bantime": 600.0}},
 	} {
 		group, _ := settings[want.group].(map[string]any)
 		if diff := cmp.Diff(want.value, group[want.key]); diff != "" {

@@ -120,6 +120,14 @@ func (p *problems) names(cfg Config) {
 	for i, text := range cfg.RackAttackAllow {
 		p.address(fmt.Sprintf("heptapod.rack_attack_allow[%d]", i), text)
 	}
+	for _, l := range []struct {
+		key   string
+		value int
+	}{{"maxretry", cfg.RackAttackMaxRetry}, {"findtime", cfg.RackAttackFindTime}, {"bantime", cfg.RackAttackBanTime}} {
+		if l.value < 0 {
+			p.add("heptapod.rack_attack_"+l.key, "%d is below 1", "take a number from 1, or leave it out", l.value)
+		}
+	}
 	p.mailAddress("heptapod.root_email", cfg.RootEmail)
 }
 

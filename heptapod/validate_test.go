@@ -72,6 +72,7 @@ func TestValidate(t *testing.T) {
 		{"heptapod.ssh", func(c *Config) { c.SSH = SSH{Off: true, ViaProxy: true} }},
 		{"", func(c *Config) { c.SSH = SSH{Off: true, Port: 22} }},
 		{"heptapod.trusted_proxies[1]", func(c *Config) { c.TrustedProxies = []string{"10.0.0.0/8", "traefik"} }},
+		{"heptapod.rack_attack_bantime", func(c *Config) { c.RackAttackBanTime = -1 }},
 		{"heptapod.rack_attack_allow[0]", func(c *Config) { c.RackAttackAllow = []string{"me"} }},
 		{"heptapod.root_email", func(c *Config) { c.RootEmail = "root" }},
 		{"heptapod.root_password_file", func(c *Config) { c.RootPassword = NewSecret("seven77") }},

@@ -77,17 +77,20 @@ func (s *site) pebble(t *testing.T) (directory string, ca []byte) {
 }
 
 // selfSigned makes a certificate that is its own authority.
-func selfSigned(t *testing.T, ip net.IP) (cert, key []byte) {
+func selfSigned(t *testing.T, ip net.IP, names ...string) (cert, key []byte) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "acme server"}, IPAddresses: []net.IP{ip},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "server"}, DNSNames: names,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if ip != nil {
+		template.IPAddresses = []net.IP{ip}
 	}
 	made, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {

@@ -127,7 +127,7 @@ func newApp(t terminal) *cli.App {
 		Flags:                     globalFlags(),
 		Commands: []*cli.Command{
 			initCommand(t), upCommand(t), planCommand(t), pullCommand(t), downCommand(t), statusCommand(t), logsCommand(t),
-			execCommand(t), ctlCommand(t), labelsCommand(t), caCommand(t), buildCommand(t), runnerCommand(t), registryCommand(t), tokenCommand(t), ciCommand(t), paasCommand(t), systemdCommand(t), tryCommand(t), versionCommand(t), completionCommand(t),
+			execCommand(t), ctlCommand(t), labelsCommand(t), caCommand(t), buildCommand(t), runnerCommand(t), registryCommand(t), mailCommand(t), tokenCommand(t), ciCommand(t), paasCommand(t), systemdCommand(t), tryCommand(t), versionCommand(t), completionCommand(t),
 		},
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   onUsageError,

@@ -43,10 +43,12 @@ gitlab_rails['smtp_enable_starttls_auto'] = false
 gitlab_rails['smtp_tls'] = false
 gitlab_rails['gitlab_email_from'] = 'gitlab@example.org'
 
-# Addresses that no failed login locks out
+# Limit on failed logins, and addresses that it does not lock out
 gitlab_rails['rack_attack_git_basic_auth'] = {
   'enabled' => true,
   'ip_whitelist' => ['127.0.0.1', '10.1.2.3'],
+  'maxretry' => 30,
+  'bantime' => 600,
 }
 
 # Services

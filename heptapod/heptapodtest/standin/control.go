@@ -25,6 +25,7 @@ type refusal struct {
 //
 //	GET  /services               → [status]
 //	POST /services/{name}/{verb} → status
+//	GET  /settings               → the settings in force, passwords included
 //	POST /settings               application → {}
 //	POST /backup, /restore       backupOrder → backupResult
 func (d *daemon) control() http.Handler {
@@ -42,6 +43,11 @@ func (d *daemon) control() http.Handler {
 		default:
 			answer(w, http.StatusOK, s)
 		}
+	})
+	mux.HandleFunc("GET /settings", func(w http.ResponseWriter, _ *http.Request) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		answer(w, http.StatusOK, d.settings)
 	})
 	mux.HandleFunc("POST /settings", func(w http.ResponseWriter, r *http.Request) {
 		var a application

@@ -100,7 +100,7 @@ func (d *daemon) apply(ctx context.Context, a application) error {
 		registryIssuer: registryIssuer(s),
 		sshHost:        s.text("gitlab_rails", "gitlab_ssh_host"),
 		sshPort:        s.number(22, "gitlab_rails", "gitlab_shell_ssh_port"),
-	}, whitelist: "127.0.0.0/8,::1/128"}
+	}, whitelist: "127.0.0.0/8,::1/128", logins: rackAttackOf(s)}
 	if list := s.list("gitlab_rails", "monitoring_whitelist"); len(list) > 0 {
 		spec.whitelist = strings.Join(list, ",")
 	}

@@ -35,6 +35,7 @@ type forgeSpec struct {
 	config    forgeConfig
 	keysLost  bool   // the database was written with another key
 	whitelist string // addresses that may ask for the health, comma-separated
+	logins    rackAttack
 }
 
 // forgeConfig is the part of heptapodtest.Config that settings decide.
@@ -172,7 +173,7 @@ func (f *forge) start(context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.web = &http.Server{Handler: f.pages(f.server.Handler(), f.spec), ReadHeaderTimeout: time.Minute}
+	f.web = &http.Server{Handler: newLoginLimit(f.spec.logins).around(f.pages(f.server.Handler(), f.spec)), ReadHeaderTimeout: time.Minute}
 	go f.web.Serve(ln)
 	log, err := openLog("puma", "puma_stdout.log")
 	if err != nil {

@@ -17,6 +17,7 @@ unless code
 end
 
 require_relative 'forge'
+require_relative 'mail'
 
 $PROGRAM_NAME = code
 if code == '-'
