@@ -49,6 +49,7 @@ func (s *Stack) compose(opts []Option) error {
 	}
 	s.add(runners.Resources())
 	s.trust()
+	s.addCleanup()
 	return s.addMirror()
 }
 

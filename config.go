@@ -153,6 +153,8 @@ type Registry struct {
 	Path string `yaml:"path" check:"abs"`
 	// Port on which the forge's own nginx serves the registry inside the container, without TLS; the proxy leads host there. Default: 80, the forge's.
 	NginxPort int `yaml:"nginx_port" check:"port"`
+	// Which tags the forge removes by itself, as its cleanup policies do. Left out, what is set in the forge stays.
+	Cleanup *Cleanup `yaml:"cleanup"`
 	// A mirror of Docker Hub for the jobs' builds. true alone is short for one with every default; without anything else in this section the forge has no registry.
 	Mirror *Mirror `yaml:"mirror" short:"enabled"`
 	// Minutes for which the forge's tokens for the registry last; more than its 5 lets long pushes come to their end. Left out, the forge's setting stays.
@@ -161,6 +163,26 @@ type Registry struct {
 	// Certificate and Key are the content of those files.
 	Certificate []byte `yaml:"-" json:"-"`
 	Key         []byte `yaml:"-" json:"-"`
+}
+
+// Cleanup says which tags of the registry the forge removes by itself. Of the
+// tags that are meant the newest stay, and of the others the old ones go; latest
+// always stays.
+type Cleanup struct {
+	// Tags of each repository that stay, the newest: 1, 5, 10, 25, 50 or 100. Left out, none stays for its number.
+	Keep int `yaml:"keep" min:"1"`
+	// Age from which the others go. Left out, they go at any age.
+	OlderThan string `yaml:"older_than" oneof:"7d 14d 30d 60d 90d"`
+	// Regular expression of the tags that are meant, for the whole name: main-.*
+	Tags string `yaml:"tags" default:".*"`
+	// The same of tags that stay in any case: v\d.*
+	KeepTags string `yaml:"keep_tags"`
+	// How often the forge does it.
+	Every string `yaml:"every" default:"1d" oneof:"1d 7d 14d 1month 3month"`
+	// Paths of projects, or of groups for all below them. Default: every project.
+	Projects []string `yaml:"projects"`
+	// no switches it off in these projects.
+	Enabled *bool `yaml:"enabled"`
 }
 
 // Mirror is a registry that fetches from another one what it is asked for, and

@@ -22,6 +22,10 @@ func (c *Config) normal() *Config {
 			m := *r.Mirror
 			n.Registry.Mirror = &m
 		}
+		if r.Cleanup != nil {
+			c := *r.Cleanup
+			n.Registry.Cleanup = &c
+		}
 	}
 	if n.Heptapod.SMTP != nil {
 		m := *n.Heptapod.SMTP

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/heptaup/hepta/heptapod"
 	"github.com/heptaup/hepta/internal/engine"
@@ -199,11 +200,25 @@ func (s *Stack) PullSecret(p registry.PullSecret) ([]byte, error) {
 	if _, err := s.registryURL(); err != nil {
 		return nil, err
 	}
-	p.Host = s.RegistryHost()
+	p.Host, p.Insecure = s.RegistryHost(), s.cfg.registryPlain()
+	p.UnknownAuthority = !p.Insecure && !s.cfg.elsewhere() && s.cfg.tlsMode() == traefik.TLSInternal
 	if p.Flux != nil {
 		f := *p.Flux
 		f.Insecure = s.cfg.registryPlain()
 		p.Flux = &f
 	}
 	return p.YAML()
+}
+
+// CreateDeployToken makes a token with which images of a project can be pulled,
+// as registry.CreateDeployToken does.
+func (s *Stack) CreateDeployToken(ctx context.Context, project, name string, ends time.Time) (registry.DeployToken, error) {
+	if _, err := s.registryURL(); err != nil {
+		return registry.DeployToken{}, err
+	}
+	client, err := s.forge.Client(ctx)
+	if err != nil {
+		return registry.DeployToken{}, err
+	}
+	return registry.CreateDeployToken(ctx, client, project, name, ends)
 }

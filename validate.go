@@ -100,6 +100,7 @@ func (c *Config) contradictions() []yamlconfig.Problem {
 	}
 	c.mirrorProblems(add)
 	c.sessionProblems(add)
+	n.cleanupProblems(add)
 	n.doubleHosts(add)
 	n.doublePorts(add)
 	n.addressProblems(add)

@@ -53,7 +53,7 @@ func (f *Forge) decideData(o *converge.Observed) ([]converge.Task, error) {
 		Cause: "a new container gets " + f.cfg.Data + "/heptapod",
 		Ref:   RefData,
 		// Written as soon as a container is there to write through.
-		After:  []converge.Ref{"file:" + fileReadme},
+		After:  []converge.Ref{"file:" + FileReadme},
 		Before: f.guarded(),
 		Run:    f.checkData,
 	}}, nil

@@ -19,8 +19,8 @@ const (
 	FileGitlabRB     = "heptapod/config/gitlab.rb"
 	FileRootPassword = "heptapod/config/hepta/root_password"
 	FileToken        = "heptapod/config/hepta/api_token"
+	FileReadme       = "heptapod/config/hepta/README" // written before the other files of its directory
 
-	fileReadme       = "heptapod/config/hepta/README"
 	fileSMTPPassword = "heptapod/config/hepta/smtp_password"
 	fileSMTPCA       = "heptapod/config/hepta/smtp_ca.crt"
 	fileRegistryCert = "heptapod/config/ssl/hepta-registry.crt"
@@ -176,7 +176,7 @@ func (f *Forge) files() ([]converge.File, error) {
 		Secret: f.cfg.Ruby != "",
 	}
 	files := []converge.File{{
-		Path: fileReadme, Mode: 0o644, Content: []byte(readme),
+		Path: FileReadme, Mode: 0o644, Content: []byte(readme),
 	}, {
 		Path: fileImage, Mode: 0o644, Content: []byte(f.cfg.Image + "\n"),
 	}, {
@@ -222,8 +222,8 @@ func (f *Forge) files() ([]converge.File, error) {
 		})
 	}
 	for i, file := range files {
-		if file.Path != fileReadme {
-			files[i].After = []converge.Ref{"file:" + fileReadme}
+		if file.Path != FileReadme {
+			files[i].After = []converge.Ref{"file:" + FileReadme}
 		}
 		main.After = append(main.After, converge.Ref("file:"+file.Path))
 	}

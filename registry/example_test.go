@@ -82,4 +82,9 @@ func ExamplePullSecret() {
 	//   policy:
 	//     numerical:
 	//       order: asc
+	// #
+	// # Pods that pull name it in their spec:
+	// #   imagePullSecrets: [{name: regcred}]
+	// # or their service account does, for all its pods:
+	// #   kubectl patch serviceaccount default --namespace flux-system --patch '{"imagePullSecrets": [{"name": "regcred"}]}'
 }

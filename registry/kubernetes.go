@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -22,6 +23,10 @@ type PullSecret struct {
 	Credentials Credentials
 	// Flux adds what Flux scans the registry with, in the first of Namespaces.
 	Flux *Flux
+	// UnknownAuthority says that the world does not know who has signed the
+	// registry's certificate, Insecure that it has none: the comments tell what
+	// the nodes need then.
+	UnknownAuthority, Insecure bool
 }
 
 // Flux describes an ImageRepository and an ImagePolicy of Flux,
@@ -148,7 +153,42 @@ func (p PullSecret) YAML() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write manifests: %w", err)
 	}
+	out.WriteString(p.notes())
 	return out.Bytes(), nil
+}
+
+// notes are comments on what to do besides: who names the Secret, and what
+// pulls on a node has to know of the registry.
+func (p PullSecret) notes() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "#\n# Pods that pull name it in their spec:\n#   imagePullSecrets: [{name: %s}]\n# or their service account does, for all its pods:\n", p.Name)
+	for _, n := range p.Namespaces {
+		fmt.Fprintf(&b, "#   kubectl patch serviceaccount default --namespace %s --patch '{\"imagePullSecrets\": [{\"name\": \"%s\"}]}'\n", n, p.Name)
+	}
+	switch {
+	case p.UnknownAuthority:
+		fmt.Fprintf(&b, `#
+# The registry's certificate is of an authority that the world does not know. No Secret
+# changes that: on each node the container runtime pulls for the kubelet, and needs its ca.crt.
+#   containerd: /etc/containerd/certs.d/%[1]s/hosts.toml with
+#                 server = "https://%[1]s"
+#                 [host."https://%[1]s"]
+#                   ca = "/etc/containerd/certs.d/%[1]s/ca.crt"
+#               where config.toml has config_path = "/etc/containerd/certs.d"
+#   CRI-O:      /etc/containers/certs.d/%[1]s/ca.crt
+#   k3s, RKE2:  /etc/rancher/k3s/registries.yaml (rke2/): configs: {"%[1]s": {tls: {ca_file: /path/of/ca.crt}}}
+`, p.Host)
+	case p.Insecure:
+		fmt.Fprintf(&b, `#
+# The registry has no TLS, which the container runtime of each node has to be told.
+#   containerd: /etc/containerd/certs.d/%[1]s/hosts.toml with
+#                 server = "http://%[1]s"
+#               where config.toml has config_path = "/etc/containerd/certs.d"
+#   CRI-O:      /etc/containers/registries.conf: [[registry]] location = "%[1]s", insecure = true
+#   k3s, RKE2:  /etc/rancher/k3s/registries.yaml (rke2/): mirrors: {"%[1]s": {endpoint: ["http://%[1]s"]}}
+`, p.Host)
+	}
+	return b.String()
 }
 
 // dockerConfig is the configuration of a Docker client that can log in.

@@ -25,6 +25,8 @@ type Repository struct {
 	Path    string `json:"path"`    // as in group/project/part
 	Project string `json:"project"` // whose it is
 	Tags    []Tag  `json:"tags"`    // by name
+	// Cleanup is the project's policy; nil where the forge does not tell it.
+	Cleanup *Cleanup `json:"cleanup,omitempty"`
 }
 
 // Tag is one name of an image.
@@ -54,7 +56,7 @@ func List(ctx context.Context, client *gitlab.Client, o ListOptions) ([]Reposito
 	perProject := make([][]Repository, len(projects))
 	for i, p := range projects {
 		group.Go(func() (err error) {
-			perProject[i], err = listRepositories(ctx, client, p)
+			perProject[i], _, err = findRepositories(ctx, client, p)
 			return err
 		})
 	}
@@ -95,7 +97,8 @@ func listProjects(ctx context.Context, client *gitlab.Client, only string) ([]*g
 	return all, nil
 }
 
-func listRepositories(ctx context.Context, client *gitlab.Client, p *gitlab.Project) ([]Repository, error) {
+// findRepositories are a project's repositories, and their numbers in the forge.
+func findRepositories(ctx context.Context, client *gitlab.Client, p *gitlab.Project) ([]Repository, []int64, error) {
 	var found []*gitlab.RegistryRepository
 	err := pages(func(page gitlab.ListOptions) (*gitlab.Response, error) {
 		list, answer, err := client.ContainerRegistry.ListProjectRegistryRepositories(p.ID,
@@ -108,17 +111,17 @@ func listRepositories(ctx context.Context, client *gitlab.Client, p *gitlab.Proj
 		return answer, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list repositories of %s: %w", p.PathWithNamespace, err)
+		return nil, nil, fmt.Errorf("list repositories of %s: %w", p.PathWithNamespace, err)
 	}
-	out := make([]Repository, 0, len(found))
+	out, ids := make([]Repository, 0, len(found)), make([]int64, 0, len(found))
 	for _, r := range found {
 		tags, err := listTags(ctx, client, p.ID, r)
 		if err != nil {
-			return nil, fmt.Errorf("list tags of %s: %w", r.Path, err)
+			return nil, nil, fmt.Errorf("list tags of %s: %w", r.Path, err)
 		}
-		out = append(out, Repository{Path: r.Path, Project: p.PathWithNamespace, Tags: tags})
+		out, ids = append(out, Repository{Path: r.Path, Project: p.PathWithNamespace, Tags: tags, Cleanup: cleanupOf(p)}), append(ids, r.ID)
 	}
-	return out, nil
+	return out, ids, nil
 }
 
 func listTags(ctx context.Context, client *gitlab.Client, project int64, r *gitlab.RegistryRepository) ([]Tag, error) {

@@ -48,8 +48,8 @@ var complete = map[string]string{
 	"runner list": "", "runner add": "-- other", "runner remove": "-- dind", "runner verify": "", "runner pause": "-- dind", "runner resume": "-- dind",
 	"runner rotate": "-- dind", "runner logs": "", "runner prune": "",
 	"registry check": "--username=u --token-file=token --repository=g/p", "registry login": "--username=u --token-file=token --no-save",
-	"registry list": "", "registry gc": "", "registry mirror": "", "registry secret": "--username=u --token-file=token --flux=g/p --filter-tags=(.*)",
-	"token renew": "", "systemd": "", "try": "", "version": "", "completion": "-- bash",
+	"registry list": "", "registry prune": "", "registry gc": "", "registry mirror": "", "registry secret": "--username=u --token-file=token --flux=g/p --filter-tags=(.*)",
+	"mail test": "-- admin@example.org", "token renew": "", "systemd": "", "try": "", "version": "", "completion": "-- bash",
 	"build": "-- app", "ci init": "--mode=dind", "paas run": "-- none.toml", "paas hosts": "-- none.toml", "paas register": "--name=n --coordinator-url=http://127.0.0.1:1 --registration-token=t --executor=local-docker --max-concurrency=1 --state-file-path=state.json -- none.toml", "paas systemd": "-- none.toml", "paas exec-fetched-job": "-- none.json",
 }
 

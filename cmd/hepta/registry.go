@@ -25,7 +25,7 @@ func registryCommand(t terminal) *cli.Command {
 			"   hepta registry login --username alice --token-file alice.token\n" +
 			"   hepta registry list",
 		Subcommands: []*cli.Command{
-			registryCheckCommand(t), registryLoginCommand(t), registryListCommand(t), registryGCCommand(t), registryMirrorCommand(t), registrySecretCommand(t),
+			registryCheckCommand(t), registryLoginCommand(t), registryListCommand(t), registryPruneCommand(t), registryGCCommand(t), registryMirrorCommand(t), registrySecretCommand(t),
 		},
 	}
 }

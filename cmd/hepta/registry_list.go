@@ -15,7 +15,8 @@ func registryListCommand(t terminal) *cli.Command {
 		Name:  "list",
 		Usage: "list repositories and tags with their sizes",
 		Description: "Asks the forge what its registry holds. The forge answers tag by tag, so that many tags\n" +
-			"take their time; --project limits it to one project. Layers that tags share count for each.\n\n" +
+			"take their time; --project limits it to one project. Layers that tags share count for each.\n" +
+			"Below stands which tags the forge removes by itself (registry.cleanup in hepta.yaml).\n\n" +
 			"Examples:\n" +
 			"   hepta registry list\n" +
 			"   hepta registry list --project group/project\n" +
@@ -66,6 +67,20 @@ func repositoryTable(list []registry.Repository) render.Rows {
 			rows.Lines = append(rows.Lines, row)
 		}
 	}
-	rows.Below = []string{fmt.Sprintf("Repositories: %d, tags: %d.", len(list), tags)}
+	rows.Below = append([]string{fmt.Sprintf("Repositories: %d, tags: %d.", len(list), tags)}, cleanupLines(list)...)
 	return rows
+}
+
+// cleanupLines say for each project which tags the forge removes by itself.
+func cleanupLines(list []registry.Repository) []string {
+	var lines []string
+	told := map[string]bool{}
+	for _, r := range list {
+		if r.Cleanup == nil || told[r.Project] {
+			continue
+		}
+		told[r.Project] = true
+		lines = append(lines, fmt.Sprintf("Cleanup of %s: %s.", r.Project, r.Cleanup))
+	}
+	return lines
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
@@ -16,15 +17,22 @@ func registrySecretCommand(t terminal) *cli.Command {
 		Usage: "write a pull secret for Kubernetes",
 		Description: "Writes a Secret of the type kubernetes.io/dockerconfigjson for each namespace. With --flux it\n" +
 			"adds an ImageRepository and an ImagePolicy of Flux (image.toolkit.fluxcd.io/v1) for one image,\n" +
-			"in the first namespace. A deploy token with read_registry is what fits. The result holds the\n" +
-			"token: hand it on, don't keep it. Nothing is contacted.\n\n" +
+			"in the first namespace. --create-token has the forge make a deploy token of a project for it, with\n" +
+			"the scope read_registry: for a year, unless --expires says otherwise. Each run makes another one.\n" +
+			"Without it one of yours is taken and nothing is contacted. The result holds the token: hand it\n" +
+			"on, don't keep it. Its comments say how pods name the Secret, and what nodes need beside it.\n\n" +
 			"Examples:\n" +
+			"   hepta registry secret --create-token --project group/project | kubectl apply -f -\n" +
+			"   hepta registry secret --create-token --project group/project --expires 90 --namespace apps\n" +
 			"   hepta registry secret --username k8s --token-file k8s.token | kubectl apply -f -\n" +
 			"   hepta registry secret --username k8s --token-file k8s.token --namespace flux-system --namespace default \\\n" +
 			"      --flux group/project --semver '>=1.0.0'\n" +
 			"   hepta registry secret --username k8s --token-file k8s.token --namespace flux-system --flux group/project \\\n" +
 			"      --numerical asc --filter-tags '^main-[a-f0-9]+-(?P<ts>[0-9]+)$' --extract '$ts'",
 		Flags: append(credentialFlags(),
+			&cli.BoolFlag{Name: "create-token", Usage: "have the forge make a deploy token"},
+			&cli.StringFlag{Name: "project", Usage: "path of the project whose images the new token pulls"},
+			&cli.IntFlag{Name: "expires", Value: 365, Usage: "days for which the new token lasts; 0 is for ever"},
 			&cli.StringFlag{Name: "name", Value: "regcred", Usage: "name of the Secret"},
 			&cli.StringSliceFlag{Name: "namespace", Aliases: []string{"n"}, Usage: "namespace that pulls; may be given again (default: \"default\")"},
 			&cli.StringFlag{Name: "flux", Usage: "image that Flux watches, by its path: group/project"},
@@ -55,15 +63,43 @@ func registrySecretCommand(t terminal) *cli.Command {
 					return usage{fmt.Errorf("--%s is not UTF-8", name)}
 				}
 			}
-			var err error
-			if p.Credentials, err = credentials(c, t); err != nil {
+			creates, err := createsToken(c)
+			if err != nil {
 				return err
+			}
+			if !creates {
+				if p.Credentials, err = credentials(c, t); err != nil {
+					return err
+				}
 			}
 			s, err := open(c, t)
 			if err != nil {
 				return err
 			}
 			defer s.close()
+			if creates {
+				// What is wrong is said before a token is made for it.
+				p.Credentials = registry.Credentials{User: "user", Password: registry.NewSecret("password")}
+				if _, err := s.stack.PullSecret(p); err != nil {
+					return err
+				}
+				var ends time.Time
+				if days := c.Int("expires"); days > 0 {
+					ends = time.Now().UTC().AddDate(0, 0, days)
+				}
+				token, err := s.stack.CreateDeployToken(c.Context, c.String("project"), "hepta "+p.Name, ends)
+				if err != nil {
+					return err
+				}
+				p.Credentials = token.Credentials
+				s.progress.Close()
+				until := "for ever"
+				if !token.Ends.IsZero() {
+					until = "until " + token.Ends.Format(time.DateOnly)
+				}
+				fmt.Fprintf(t.err, "Deploy token %d of %s (%s) lasts %s; it can be revoked there, under Settings → Repository → Deploy tokens.\n",
+					token.ID, c.String("project"), token.Credentials.User, until)
+			}
 			text, err := s.stack.PullSecret(p)
 			s.progress.Close()
 			if err != nil {
@@ -73,4 +109,33 @@ func registrySecretCommand(t terminal) *cli.Command {
 			return err
 		}),
 	}
+}
+
+// maxTokenDays bounds how long a deploy token lasts.
+const maxTokenDays = 36500
+
+// createsToken reports whether a token is to be made; flags that contradict it
+// are an error.
+func createsToken(c *cli.Context) (bool, error) {
+	creates := c.Bool("create-token")
+	if !creates {
+		for _, name := range []string{"project", "expires"} {
+			if c.IsSet(name) {
+				return false, usage{errors.New("--" + name + " is for --create-token")}
+			}
+		}
+		return false, nil
+	}
+	for _, f := range credentialFlags() {
+		if name := f.Names()[0]; c.IsSet(name) {
+			return true, usage{errors.New("--create-token and --" + name + " exclude each other")}
+		}
+	}
+	switch days := c.Int("expires"); {
+	case c.String("project") == "":
+		return true, usage{errors.New("--create-token needs --project, the path of a project such as group/project")}
+	case days < 0 || days > maxTokenDays:
+		return true, usage{fmt.Errorf("--expires takes days, 0 to %d", maxTokenDays)}
+	}
+	return true, nil
 }

@@ -73,6 +73,7 @@ func (s *Server) shownProject(tx *store.Tx, who identity, p *store.Project) map[
 		m["namespace"] = shownNamespace(g)
 	}
 	if who.user != nil {
+		m["container_expiration_policy"] = shownPolicy(p)
 		m["permissions"] = map[string]any{"project_access": map[string]any{"access_level": level(tx, who.user, p), "notification_level": 3}, "group_access": nil}
 	}
 	return m
@@ -217,6 +218,11 @@ func (s *Server) editProject(c *call) error {
 		p.ConfigPath, p.DefaultBranch = c.p.Or("ci_config_path", p.ConfigPath), c.p.Or("default_branch", p.DefaultBranch)
 		p.NoShared = !c.p.Bool("shared_runners_enabled", !p.NoShared)
 		p.Timeout, p.Depth = c.p.Int("build_timeout", p.Timeout), c.p.Int("ci_default_git_depth", p.Depth)
+		if c.p.Has("container_expiration_policy_attributes") {
+			if err := s.editPolicy(p, c.p.Object("container_expiration_policy_attributes")); err != nil {
+				return err
+			}
+		}
 		tx.Projects.Put(p)
 		out = s.shownProject(tx, c.who, p)
 		return nil
@@ -243,6 +249,9 @@ func (s *Server) deleteProject(c *call) error {
 		}
 		for _, pl := range tx.PipelinesOf(p.ID) {
 			tx.Pipelines.Delete(pl.ID)
+		}
+		for _, t := range tx.DeployTokensOf(p.ID) {
+			tx.DeployTokens.Delete(t.ID)
 		}
 		tx.PutHeads(p.ID, nil)
 		tx.Projects.Delete(p.ID)

@@ -140,8 +140,22 @@ func (s *Server) registryToken(c *call) error {
 	var who identity
 	var access []registrytoken.Scope
 	var minutes int
+	var deploy *store.DeployToken
 	err := s.db.View(func(tx *store.Tx) error {
 		var err error
+		user, secret := form.Get("username"), form.Get("password")
+		if basicUser, basicSecret, basic := c.r.BasicAuth(); basic {
+			user, secret = basicUser, basicSecret
+		}
+		if deploy = s.deployTokenFor(tx, user, secret); deploy != nil {
+			minutes = tx.Settings().RegistryTokenMinutes
+			for _, want := range wanted {
+				if got := grantDeploy(tx, deploy, want); len(got.Actions) > 0 {
+					access = append(access, got)
+				}
+			}
+			return nil
+		}
 		if c.r.Method == http.MethodPost && form.Get("grant_type") != "" {
 			if form.Get("grant_type") != "password" {
 				return &problem{http.StatusBadRequest, map[string]any{"error": "unsupported_grant_type"}}
@@ -171,7 +185,7 @@ func (s *Server) registryToken(c *call) error {
 		}
 		return err
 	}
-	if who.anonymous() && len(access) == 0 {
+	if who.anonymous() && deploy == nil && len(access) == 0 {
 		return registryError(http.StatusForbidden, "DENIED", "access forbidden")
 	}
 	key, err := s.registryKey()
@@ -179,8 +193,11 @@ func (s *Server) registryToken(c *call) error {
 		return err
 	}
 	name := ""
-	if who.user != nil {
+	switch {
+	case who.user != nil:
 		name = who.user.Username
+	case deploy != nil:
+		name = deploy.Username
 	}
 	now := s.now()
 	life := time.Duration(minutes) * time.Minute
@@ -206,12 +223,7 @@ func grant(tx *store.Tx, who identity, want registrytoken.Scope) registrytoken.S
 		}
 		return got
 	}
-	p := tx.Project(want.Name)
-	for path, nested := want.Name, true; p == nil && nested; {
-		if path, _, nested = cutLast(path); nested {
-			p = tx.Project(path)
-		}
-	}
+	p := projectOf(tx, want.Name)
 	if p == nil {
 		return got
 	}
@@ -230,4 +242,15 @@ func grant(tx *store.Tx, who identity, want registrytoken.Scope) registrytoken.S
 		}
 	}
 	return got
+}
+
+// projectOf is the project at a repository's path or at the nearest one above.
+func projectOf(tx *store.Tx, repository string) *store.Project {
+	p := tx.Project(repository)
+	for path, nested := repository, true; p == nil && nested; {
+		if path, _, nested = cutLast(path); nested {
+			p = tx.Project(path)
+		}
+	}
+	return p
 }

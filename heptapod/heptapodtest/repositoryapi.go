@@ -29,6 +29,11 @@ func repositoryID(path string) int64 { return int64(crc32.ChecksumIEEE([]byte(pa
 // askRegistry sends a GET for a path below /v2/ with the forge's own rights.
 // What the registry does not have is a nil answer.
 func (s *Server) askRegistry(ctx context.Context, scope registrytoken.Scope, path string, into any) (http.Header, error) {
+	return s.callRegistry(ctx, http.MethodGet, scope, path, into)
+}
+
+// callRegistry is askRegistry for any method.
+func (s *Server) callRegistry(ctx context.Context, method string, scope registrytoken.Scope, path string, into any) (http.Header, error) {
 	key, err := s.registryKey()
 	if err != nil {
 		return nil, err
@@ -40,7 +45,7 @@ func (s *Server) askRegistry(ctx context.Context, scope registrytoken.Scope, pat
 		return nil, err
 	}
 	base := strings.TrimRight(cmp.Or(s.cfg.RegistryAPIURL, s.registry.get()), "/")
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v2/"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, base+"/v2/"+path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +57,8 @@ func (s *Server) askRegistry(ctx context.Context, scope registrytoken.Scope, pat
 	}
 	defer resp.Body.Close()
 	switch resp.StatusCode {
+	case http.StatusAccepted:
+		return resp.Header, nil
 	case http.StatusOK:
 		return resp.Header, json.NewDecoder(io.LimitReader(resp.Body, bodyLimit)).Decode(into)
 	case http.StatusNotFound:

@@ -232,6 +232,10 @@ func (s *Server) projectRoutes(mux *router) {
 	s.api(mux, "GET /projects/{id}/registry/repositories", anyone, s.listRepositories)
 	s.api(mux, "GET /projects/{id}/registry/repositories/{repository}/tags", anyone, s.listImageTags)
 	s.api(mux, "GET /projects/{id}/registry/repositories/{repository}/tags/{tag}", anyone, s.getImageTag)
+	s.api(mux, "DELETE /projects/{id}/registry/repositories/{repository}/tags/{tag}", member, s.deleteImageTag)
+	s.api(mux, "GET /projects/{id}/deploy_tokens", member, s.listDeployTokens)
+	s.api(mux, "POST /projects/{id}/deploy_tokens", member, s.createDeployToken)
+	s.api(mux, "DELETE /projects/{id}/deploy_tokens/{token}", member, s.revokeDeployToken)
 	s.api(mux, "POST /projects/{id}/ci/lint", member, s.lint)
 	s.api(mux, "GET /projects/{id}/ci/lint", member, s.lint)
 }

@@ -83,6 +83,10 @@ func indexToken(t *Token) []entry {
 	return []entry{{kind: "token", name: t.Hash, id: t.ID}, {kind: "user-tokens", parent: t.UserID, id: t.ID, many: true}}
 }
 
+func indexDeployToken(t *DeployToken) []entry {
+	return []entry{{kind: "deploy-token", name: t.Hash, id: t.ID}, {kind: "project-deploy-tokens", parent: t.ProjectID, id: t.ID, many: true}}
+}
+
 func indexKey(k *SSHKey) []entry {
 	return []entry{{kind: "key", name: k.Fingerprint, id: k.ID}, {kind: "user-keys", parent: k.UserID, id: k.ID, many: true}}
 }

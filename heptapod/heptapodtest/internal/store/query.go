@@ -20,6 +20,16 @@ func (tx *Tx) TokensOf(user int64) []*Token {
 	return collect(tx.Tokens, tx.listed("user-tokens", user))
 }
 
+// DeployToken returns the deploy token with that hash.
+func (tx *Tx) DeployToken(hash string) *DeployToken {
+	return tx.DeployTokens.Get(tx.named("deploy-token", hash))
+}
+
+// DeployTokensOf returns the deploy tokens of a project.
+func (tx *Tx) DeployTokensOf(project int64) []*DeployToken {
+	return collect(tx.DeployTokens, tx.listed("project-deploy-tokens", project))
+}
+
 // Key returns the ssh key of that fingerprint.
 func (tx *Tx) Key(fingerprint string) *SSHKey { return tx.Keys.Get(tx.named("key", fingerprint)) }
 

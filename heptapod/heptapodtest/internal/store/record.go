@@ -26,6 +26,30 @@ type Token struct {
 	Revoked   bool
 }
 
+// DeployToken gives access to one project; only its hash is kept.
+type DeployToken struct {
+	ID        int64
+	ProjectID int64
+	Name      string
+	Username  string
+	Scopes    []string
+	Hash      string
+	CreatedAt time.Time
+	ExpiresAt time.Time // zero: never
+	Revoked   bool
+}
+
+// ExpirationPolicy says which tags of a project's images go by themselves.
+type ExpirationPolicy struct {
+	Cadence         string // 1d, 7d, 14d, 1month, 3month
+	KeepN           int    // 0: none for their number
+	OlderThan       string // 7d, 14d, 30d, 60d, 90d; empty: of any age
+	NameRegexDelete string
+	NameRegexKeep   string
+	Enabled         bool
+	NextRunAt       time.Time
+}
+
 // SSHKey is a public key that lets a user in.
 type SSHKey struct {
 	ID          int64
@@ -98,6 +122,7 @@ type Project struct {
 	Archived      bool
 	LastIID       int64
 	HGRC          HGRC
+	Expiration    *ExpirationPolicy // nil: as in a new project
 }
 
 // HGRC is the part of a Mercurial project's settings that Heptapod lets its

@@ -92,20 +92,21 @@ type Tx struct {
 	failure error
 	queued  bool
 
-	Users     Table[User]
-	Tokens    Table[Token]
-	Keys      Table[SSHKey]
-	Groups    Table[Group]
-	Projects  Table[Project]
-	Runners   Table[Runner]
-	Managers  Table[Manager]
-	Pipelines Table[Pipeline]
-	Jobs      Table[Job]
+	Users        Table[User]
+	Tokens       Table[Token]
+	Keys         Table[SSHKey]
+	DeployTokens Table[DeployToken]
+	Groups       Table[Group]
+	Projects     Table[Project]
+	Runners      Table[Runner]
+	Managers     Table[Manager]
+	Pipelines    Table[Pipeline]
+	Jobs         Table[Job]
 }
 
 func buckets() []string {
 	return []string{
-		"users", "tokens", "keys", "groups", "projects", "runners", "managers", "pipelines", "jobs",
+		"users", "tokens", "deploy_tokens", "keys", "groups", "projects", "runners", "managers", "pipelines", "jobs",
 		"specs", "heads", "index", "children", "settings",
 	}
 }
@@ -114,6 +115,7 @@ func newTx(b *bbolt.Tx) *Tx {
 	tx := &Tx{bolt: b}
 	tx.Users = table(tx, "users", func(u *User) *int64 { return &u.ID }, indexUser)
 	tx.Tokens = table(tx, "tokens", func(t *Token) *int64 { return &t.ID }, indexToken)
+	tx.DeployTokens = table(tx, "deploy_tokens", func(t *DeployToken) *int64 { return &t.ID }, indexDeployToken)
 	tx.Keys = table(tx, "keys", func(k *SSHKey) *int64 { return &k.ID }, indexKey)
 	tx.Groups = table(tx, "groups", func(g *Group) *int64 { return &g.ID }, indexGroup)
 	tx.Projects = table(tx, "projects", func(p *Project) *int64 { return &p.ID }, indexProject)
