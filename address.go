@@ -193,10 +193,18 @@ func (c *Config) registryAddress() string {
 		return c.address(r.Host)
 	}
 	scheme := c.front().scheme
-	if len(r.Certificate) > 0 {
+	if len(r.Certificate) > 0 || c.registryIssued() {
 		scheme = "https"
 	}
 	return scheme + "://" + net.JoinHostPort(c.externalName(), strconv.Itoa(r.Port.Number()))
+}
+
+// registryIssued reports whether the registry's port has a certificate of the
+// stack's own authority.
+func (c *Config) registryIssued() bool {
+	r := c.forgeRegistry()
+	return r != nil && r.Port != "" && r.CertificateFile == "" && r.KeyFile == "" && len(r.Certificate)+len(r.Key) == 0 &&
+		!c.elsewhere() && c.tlsMode() == traefik.TLSInternal
 }
 
 // registryHost is the registry as images name it, host[:port]; "" when there is

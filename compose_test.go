@@ -1,6 +1,7 @@
 package hepta
 
 import (
+	"bytes"
 	stdcmp "cmp"
 	"errors"
 	"flag"
@@ -211,6 +212,7 @@ func TestTrust(t *testing.T) {
 		"forge: hg.example.org\nregistry: registry.example.org\ntraefik: {https_port: 8443}\n":  "/etc/docker/certs.d/registry.example.org:8443/ca.crt",
 		"forge: hg.example.org\nregistry: registry.example.org\nacme: {email: a@example.org}\n": "",
 		"forge: hg.example.org\nregistry: registry.example.org\ntls: {mode: off}\n":             "",
+		"forge: hg.example.org\nregistry: {port: 5050}\n":                                       "/etc/docker/certs.d/hg.example.org:5050/ca.crt",
 		"forge: hg.example.org\n": "",
 	} {
 		s := stackOf(t, text)
@@ -250,6 +252,46 @@ func TestTrust(t *testing.T) {
 	}
 	if got, err := trusted.Merge(nil, []byte("old")); err != nil || string(got) != string(authority.Root()) {
 		t.Errorf("with a leaf: got %q, %v", got, err)
+	}
+}
+
+// A registry on a port of the forge's name has the certificate that the proxy
+// has for it, and takes a new one over without a restart.
+func TestRegistryPortHasTheStacksCertificate(t *testing.T) {
+	s := stackOf(t, "forge: hg.example.org\nregistry: {port: 5050}\n")
+	if got := s.RegistryHost(); got != "hg.example.org:5050" || s.cfg.registryPlain() {
+		t.Errorf("the registry is %s, without TLS: %v", got, s.cfg.registryPlain())
+	}
+	authority, err := pki.New("test", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle, err := authority.Issue([]string{"hg.example.org"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := s.leaf()
+	if _, err := leaf.Merge(nil, bundle); err != nil {
+		t.Fatal(err)
+	}
+	served := map[string][]byte{}
+	for _, f := range s.want.Files {
+		if f.Path != heptapod.FileRegistryCert && f.Path != heptapod.FileRegistryKey {
+			continue
+		}
+		if served[f.Path], err = f.Merge(nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(f.After, converge.Ref("file:"+leaf.Path)) || f.Apply == nil || !slices.Equal(f.Apply.Cmd, []string{"gitlab-ctl", "hup", "nginx"}) {
+			t.Errorf("%s waits for %v and is taken over by %v", f.Path, f.After, f.Apply)
+		}
+		if isKey := f.Path == heptapod.FileRegistryKey; f.Secret != isKey || (f.Mode == 0o600) != isKey {
+			t.Errorf("%s has mode %o, is secret: %v", f.Path, f.Mode, f.Secret)
+		}
+	}
+	cert := served[heptapod.FileRegistryCert]
+	if err := pki.Check(cert, served[heptapod.FileRegistryKey], []string{"hg.example.org"}, time.Now()); err != nil || bytes.Contains(cert, []byte("KEY")) {
+		t.Errorf("what the registry serves: %v\n%s", err, cert)
 	}
 }
 

@@ -143,7 +143,7 @@ type TLS struct {
 type Registry struct {
 	// Host name of its own, published by the proxy.
 	Host string `yaml:"host" check:"host"`
-	// Port on the forge's host name, instead of a host name of its own. It needs certificate and key unless tls is off.
+	// Port on the forge's host name, instead of a host name of its own. With tls internal its certificate is of the stack's own authority; with others it needs certificate and key, unless tls is off.
 	Port Port `yaml:"port" check:"published"`
 	// PEM file with the certificate, with port.
 	CertificateFile string `yaml:"certificate" into:"Certificate"`

@@ -134,7 +134,7 @@ func TestConfigProblems(t *testing.T) {
 		"forge: a.b\nrunners: [{name: x, maximum_timeout: 5}]":        "hepta.yaml:2:38: runners[0].maximum_timeout: 5 is less than 600",
 		"forge: a.b\ntraefik: {dashboard: {host: d.b}}":               "traefik.dashboard.users",
 		"forge: a.b\ntls: {mode: files}":                              "hepta.yaml:2:6: tls.certificate",
-		"forge: a.b\nregistry: {port: 5050}":                          "registry.certificate: a registry on a port of its own needs a certificate",
+		"forge: a.b\nacme: {email: x@a.b}\nregistry: {port: 5050}":    "registry.certificate: a registry on a port of its own needs a certificate",
 		"forge: a.b\nregistry: {host: r.b, path: /srv/registry}":      "hepta.yaml:2:29: registry.path: /srv/registry is in no volume: every image in it would be lost with the container: name a directory below /var/opt/gitlab",
 		"forge: a.b\nheptapod: {volumes: [\"/mnt/x:/etc\"]}":          "hepta.yaml:2:22: heptapod.volumes[0]: /etc is the forge's own",
 		"forge: a.b\nnetwork: host":                                   `hepta.yaml:2:10: network: "host" is a network mode of the Engine, where containers do not find each other by name: name a network of your own, as in web`,

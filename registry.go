@@ -201,7 +201,7 @@ func (s *Stack) PullSecret(p registry.PullSecret) ([]byte, error) {
 		return nil, err
 	}
 	p.Host, p.Insecure = s.RegistryHost(), s.cfg.registryPlain()
-	p.UnknownAuthority = !p.Insecure && !s.cfg.elsewhere() && s.cfg.tlsMode() == traefik.TLSInternal
+	p.UnknownAuthority = s.cfg.ownAuthority()
 	if p.Flux != nil {
 		f := *p.Flux
 		f.Insecure = s.cfg.registryPlain()

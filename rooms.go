@@ -85,7 +85,7 @@ func (c *Config) forge() heptapod.Config {
 	}
 	if r := c.forgeRegistry(); r != nil {
 		f.Registry = &heptapod.Registry{ExternalURL: c.registryAddress(), Port: r.Port.Number(), Address: r.Port.Address(),
-			Certificate: r.Certificate, Key: r.Key, Path: r.Path, TokenMinutes: r.TokenMinutes, NginxPort: r.NginxPort}
+			Certificate: r.Certificate, Key: r.Key, Issued: c.registryIssued(), Path: r.Path, TokenMinutes: r.TokenMinutes, NginxPort: r.NginxPort}
 	}
 	return f
 }

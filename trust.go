@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/heptaup/hepta/heptapod"
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/pki"
 	"github.com/heptaup/hepta/runner"
@@ -35,13 +36,14 @@ func (s *Stack) trust() {
 	bundles := s.cfg.bundles()
 	host := s.cfg.registryHost()
 	// What has a certificate of its own is of no authority of the stack's.
-	engine := host != "" && (bundles || s.cfg.forgeRegistry().Host != "")
-	var root atomic.Pointer[[]byte] // of the leaf that is there, or that has just been made
+	engine := host != "" && (bundles || s.cfg.ownAuthority())
+	var root, bundle atomic.Pointer[[]byte] // of the leaf that is there, or that has just been made
 	merge := leaf.Merge
 	leaf.Merge = func(o *converge.Observed, current []byte) ([]byte, error) {
 		content, err := merge(o, current)
 		if found := pki.RootOf(content); err == nil && len(found) > 0 {
 			root.Store(&found)
+			bundle.Store(&content)
 		}
 		return content, err
 	}
@@ -56,6 +58,9 @@ func (s *Stack) trust() {
 				return current, nil
 			},
 		})
+	}
+	if s.cfg.registryIssued() {
+		s.shareLeaf(&bundle, after)
 	}
 	if len(s.cfg.Runners) > 0 {
 		add(runnerCAFile)
@@ -74,6 +79,34 @@ func (s *Stack) trust() {
 	for i := range s.want.Containers {
 		if c := &s.want.Containers[i]; c.Service == traefik.Service {
 			c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.HostPath, Source: runner.TrustDir, Target: runner.TrustDir, ReadOnly: true})
+		}
+	}
+}
+
+// ownAuthority reports whether the registry's certificate is of the authority
+// that the mode internal makes.
+func (c *Config) ownAuthority() bool {
+	r := c.forgeRegistry()
+	return r != nil && !c.elsewhere() && c.tlsMode() == traefik.TLSInternal && (r.Host != "" || c.registryIssued())
+}
+
+// shareLeaf gives the registry's port on the forge's name the proxy's
+// certificate, which is for that name. The forge takes a new one over without a
+// restart.
+func (s *Stack) shareLeaf(bundle *atomic.Pointer[[]byte], after []converge.Ref) {
+	for file, kind := range map[string]string{heptapod.FileRegistryCert: "CERTIFICATE", heptapod.FileRegistryKey: "PRIVATE KEY"} {
+		for i := range s.want.Files {
+			f := &s.want.Files[i]
+			if f.Path != file {
+				continue
+			}
+			f.After = slices.Concat(f.After, after)
+			f.Merge = func(_ *converge.Observed, current []byte) ([]byte, error) {
+				if known := bundle.Load(); known != nil {
+					return pki.Blocks(*known, kind), nil
+				}
+				return current, nil
+			}
 		}
 	}
 }

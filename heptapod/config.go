@@ -110,7 +110,10 @@ type Registry struct {
 	Address     string // of the Docker host, which Port is published on; "": all
 	Certificate []byte
 	Key         []byte
-	Path        string // directory of the blobs, below /var/opt/gitlab or in one of Config.Volumes
+	// Issued says that Port has a certificate that whoever composes the stack
+	// writes to FileRegistryCert and FileRegistryKey, in the place of the two.
+	Issued bool
+	Path   string // directory of the blobs, below /var/opt/gitlab or in one of Config.Volumes
 	// TokenMinutes is how long the forge's tokens for the registry last; 0
 	// leaves the forge's own setting, which begins with 5.
 	TokenMinutes int

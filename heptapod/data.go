@@ -63,7 +63,7 @@ func (f *Forge) decideData(o *converge.Observed) ([]converge.Task, error) {
 // start of the forge and every file that could take another's place.
 func (f *Forge) guarded() []converge.Ref {
 	refs := []converge.Ref{"container:" + Service}
-	for _, path := range []string{FileToken, FileRootPassword, fileImage, FileGitlabRB, fileSMTPPassword, fileRegistryCert, fileRegistryKey} {
+	for _, path := range []string{FileToken, FileRootPassword, fileImage, FileGitlabRB, fileSMTPPassword, FileRegistryCert, FileRegistryKey} {
 		refs = append(refs, converge.Ref("file:"+path))
 	}
 	return refs

@@ -89,7 +89,7 @@ func (cfg Config) registryHostname() string {
 }
 
 // ownTLS says whether the forge's nginx ends the registry's TLS itself.
-func (r *Registry) ownTLS() bool { return r.Port != 0 && len(r.Certificate) > 0 }
+func (r *Registry) ownTLS() bool { return r.Port != 0 && (len(r.Certificate) > 0 || r.Issued) }
 
 // listenPort is the port of the registry's nginx inside the container.
 func (r *Registry) listenPort() int { return cmp.Or(r.Port, r.NginxPort, 80) }

@@ -134,13 +134,13 @@ func TestFiles(t *testing.T) {
 	modes := map[string]fs.FileMode{}
 	for _, f := range s.Files {
 		modes[f.Path] = f.Mode
-		if secret := f.Path != FileGitlabRB && f.Path != fileRegistryCert && f.Path != FileReadme && f.Path != fileImage; f.Secret != secret {
+		if secret := f.Path != FileGitlabRB && f.Path != FileRegistryCert && f.Path != FileReadme && f.Path != fileImage; f.Secret != secret {
 			t.Errorf("%s: secret is %v", f.Path, f.Secret)
 		}
 	}
 	want := map[string]fs.FileMode{
 		FileGitlabRB: 0o600, FileRootPassword: 0o600, FileToken: 0o600, fileSMTPPassword: 0o600,
-		FileReadme: 0o644, fileImage: 0o644, fileRegistryCert: 0o644, fileRegistryKey: 0o600,
+		FileReadme: 0o644, fileImage: 0o644, FileRegistryCert: 0o644, FileRegistryKey: 0o600,
 	}
 	if diff := cmp.Diff(want, modes); diff != "" {
 		t.Error(diff)

@@ -1,7 +1,6 @@
 package heptapod
 
 import (
-	"encoding/pem"
 	"maps"
 	"slices"
 	"time"
@@ -19,12 +18,13 @@ const (
 	FileGitlabRB     = "heptapod/config/gitlab.rb"
 	FileRootPassword = "heptapod/config/hepta/root_password"
 	FileToken        = "heptapod/config/hepta/api_token"
+	// Certificate and key of a registry on a port of its own.
+	FileRegistryCert = "heptapod/config/ssl/hepta-registry.crt"
+	FileRegistryKey  = "heptapod/config/ssl/hepta-registry.key"
 	FileReadme       = "heptapod/config/hepta/README" // written before the other files of its directory
 
 	fileSMTPPassword = "heptapod/config/hepta/smtp_password"
 	fileSMTPCA       = "heptapod/config/hepta/smtp_ca.crt"
-	fileRegistryCert = "heptapod/config/ssl/hepta-registry.crt"
-	fileRegistryKey  = "heptapod/config/ssl/hepta-registry.key"
 )
 
 const reconfigureTimeout = 15 * time.Minute
@@ -147,18 +147,6 @@ func (f *Forge) gitlabRB(image string) func(*converge.Observed, []byte) ([]byte,
 	}
 }
 
-// certificates are those in a PEM file that everybody may read, also where the
-// file of who gave it has the key as well.
-func certificates(bundle []byte) []byte {
-	var out []byte
-	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type == "CERTIFICATE" {
-			out = append(out, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})...)
-		}
-	}
-	return out
-}
-
 // files are written before the container starts. What gitlab.rb reads comes
 // before it.
 func (f *Forge) files() ([]converge.File, error) {
@@ -166,7 +154,8 @@ func (f *Forge) files() ([]converge.File, error) {
 	if !f.named {
 		cfg.Image = "" // what resolve finds may be another
 	}
-	if _, err := GitlabRB(cfg); err != nil {
+	_, err := GitlabRB(cfg)
+	if err != nil {
 		return nil, err
 	}
 	reconfigure := &converge.Apply{Service: Service, Cmd: []string{"gitlab-ctl", "reconfigure"}, Timeout: reconfigureTimeout}
@@ -200,19 +189,21 @@ func (f *Forge) files() ([]converge.File, error) {
 		})
 	}
 	if m := f.cfg.SMTP; m != nil && len(m.CA) > 0 {
-		// Programs of the image that are not root read it.
-		files = append(files, converge.File{Path: fileSMTPCA, Mode: 0o644, Content: certificates(m.CA), Apply: reconfigure})
+		// Programs of the image that are not root read it: without the key that a
+		// file of somebody's may have as well.
+		files = append(files, converge.File{Path: fileSMTPCA, Mode: 0o644, Content: pki.Blocks(m.CA, "CERTIFICATE"), Apply: reconfigure})
 	}
 	if r := f.cfg.Registry; r != nil && r.ownTLS() {
 		reload := &converge.Apply{Service: Service, Cmd: []string{"gitlab-ctl", "hup", "nginx"}, Timeout: time.Minute}
-		chain, key, err := pki.Given(r.Certificate, r.Key)
-		if err != nil { // Validate has refused it
-			chain, key = certificates(r.Certificate), r.Key
+		cert := converge.File{Path: FileRegistryCert, Mode: 0o644, Apply: reload}
+		key := converge.File{Path: FileRegistryKey, Mode: 0o600, Secret: true, Apply: reload}
+		if r.Issued {
+			keep := func(_ *converge.Observed, current []byte) ([]byte, error) { return current, nil }
+			cert.Merge, key.Merge = keep, keep
+		} else if cert.Content, key.Content, err = pki.Given(r.Certificate, r.Key); err != nil { // Validate has refused it
+			cert.Content, key.Content = pki.Blocks(r.Certificate, "CERTIFICATE"), r.Key
 		}
-		files = append(files,
-			converge.File{Path: fileRegistryCert, Mode: 0o644, Content: chain, Apply: reload},
-			converge.File{Path: fileRegistryKey, Mode: 0o600, Secret: true, Content: key, Apply: reload},
-		)
+		files = append(files, cert, key)
 	}
 	if f.tokenMinutes() != 0 {
 		// Made empty and filled by the task that sets the number in the forge.

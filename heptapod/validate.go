@@ -195,8 +195,8 @@ func (p *problems) registry(cfg Config) {
 		p.add("registry.certificate", "a certificate without a port: the proxy ends the TLS of a registry on a name of its own", "set registry.port, or leave the files out")
 	case hasCert:
 		p.certificate(cfg.registryHostname(), r)
-	case r.Port != 0 && !cfg.Plain && !strings.HasPrefix(r.ExternalURL, "http://"):
-		p.add("registry.certificate", "a registry on a port of its own needs a certificate", "name registry.certificate and registry.key, or give the registry a name of its own behind the proxy")
+	case r.Port != 0 && !r.Issued && !cfg.Plain && !strings.HasPrefix(r.ExternalURL, "http://"):
+		p.add("registry.certificate", "a registry on a port of its own needs a certificate", "name registry.certificate and registry.key, have the stack's own authority issue one (tls: {mode: internal}), or give the registry a name of its own behind the proxy")
 	}
 	if r.Path != "" && !path.IsAbs(r.Path) {
 		p.add("registry.path", "%q is not absolute", "name a directory inside the container, below "+dataMount+" so that it persists", r.Path)

@@ -177,7 +177,7 @@ func TestCertificateFileHoldsNoKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		if file.Path == fileRegistryCert && string(file.Content) != string(certificate) {
+		if file.Path == FileRegistryCert && string(file.Content) != string(certificate) {
 			t.Errorf("%s holds %d bytes beside the certificate", file.Path, len(file.Content)-len(certificate))
 		}
 	}

@@ -3,6 +3,7 @@ package pki
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -50,6 +51,17 @@ func RootOf(bundle []byte) []byte {
 		return nil
 	}
 	return encodeCertificate(cert.Certificate[len(cert.Certificate)-1])
+}
+
+// Blocks are the parts of a PEM text that are of one kind, such as CERTIFICATE.
+func Blocks(bundle []byte, kind string) []byte {
+	var out []byte
+	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == kind {
+			out = append(out, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})...)
+		}
+	}
+	return out
 }
 
 // Leaf is the first certificate of a PEM text, the one that is for hosts.
