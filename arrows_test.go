@@ -124,7 +124,7 @@ func TestWhoKnowsTheEngine(t *testing.T) {
 	const docker = "github.com/docker/"
 	pure := []string{
 		"internal/converge", "internal/fault", "internal/pki", "internal/progress", "internal/render", "internal/secret", "internal/yamlconfig",
-		"runner/paas",
+		"runner/ci", "runner/paas",
 	}
 	known := map[string]bool{}
 	for _, p := range packages(t) {

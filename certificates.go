@@ -14,6 +14,7 @@ import (
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/engine"
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/opaque"
 	"github.com/heptaup/hepta/internal/progress"
 	"github.com/heptaup/hepta/traefik"
 )
@@ -36,7 +37,7 @@ func (s *Stack) certificates(o *converge.Observed) []Certificate {
 	if s.proxy == nil || o == nil {
 		return nil
 	}
-	return s.proxy.Certificates(o)
+	return s.proxy.Certificates(opaque.Hide(o))
 }
 
 func (s *Stack) certificateNotes(o *converge.Observed) []string {
@@ -59,7 +60,7 @@ func (s *Stack) certified(ctx context.Context, e *engine.Engine, changed bool) e
 		return fmt.Errorf("look at certificates: %w", err)
 	}
 	var hosts, without []string
-	for _, c := range s.proxy.Certificates(o) {
+	for _, c := range s.proxy.Certificates(opaque.Hide(o)) {
 		if !c.Good(time.Now()) {
 			without = append(without, c.Hosts...)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/heptaup/hepta/heptapod"
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/opaque"
 	"github.com/heptaup/hepta/internal/pki"
 	"github.com/heptaup/hepta/internal/wiring"
 	"github.com/heptaup/hepta/runner"
@@ -33,12 +34,15 @@ func (s *Stack) compose(opts []Option) error {
 	if s.forge, err = heptapod.New(described, append(slices.Clone(opts), WithHost(s.opts.Host), wiring.WithDial(s.docker))...); err != nil {
 		return err
 	}
-	forge, err := s.forge.Resources()
+	forge, err := resources(s.forge)
+	if err != nil {
+		return err
+	}
+	gate, err := resources(proxy)
 	if err != nil {
 		return err
 	}
 	s.want = s.bare()
-	gate := proxy.Resources()
 	s.routed(&gate.Containers[0], &forge.Containers[0])
 	s.add(gate)
 	s.add(forge)
@@ -47,7 +51,9 @@ func (s *Stack) compose(opts []Option) error {
 	if err != nil {
 		return err
 	}
-	s.add(runners.Resources())
+	if err := s.addPart(runners); err != nil {
+		return err
+	}
 	s.trust()
 	s.addCleanup()
 	return s.addMirror()
@@ -63,7 +69,9 @@ func (s *Stack) composeAlone(opts []Option) (err error) {
 		return err
 	}
 	s.want = s.bare()
-	s.add(runners.Resources())
+	if err := s.addPart(runners); err != nil {
+		return err
+	}
 	return s.addMirror()
 }
 
@@ -82,12 +90,27 @@ func (s *Stack) runners(api runner.Connect) (*runner.Runners, error) {
 	return runner.New(s.cfg.runners(), opts...)
 }
 
-// add takes a room's part over; the network is everybody's.
-func (s *Stack) add(part converge.Stack) {
+// resources are what a part contributes to a stack.
+func resources(p Part) (converge.Stack, error) {
+	r, err := p.Resources()
+	return opaque.Show(r).Stack, err
+}
+
+func (s *Stack) addPart(p Part) error {
+	part, err := resources(p)
+	s.add(part)
+	return err
+}
+
+// add takes a room's part over.
+func (s *Stack) add(part converge.Stack) { addTo(&s.want, part) }
+
+// addTo takes a part over; the network is everybody's.
+func addTo(s *converge.Stack, part converge.Stack) {
 	part.Networks = slices.DeleteFunc(slices.Clone(part.Networks), func(n converge.Network) bool {
-		return slices.ContainsFunc(s.want.Networks, func(m converge.Network) bool { return m.Name == n.Name })
+		return slices.ContainsFunc(s.Networks, func(m converge.Network) bool { return m.Name == n.Name })
 	})
-	s.want.Add(part)
+	s.Add(part)
 }
 
 // publish are the labels under which the proxy finds the forge and its registry.

@@ -42,6 +42,10 @@ type (
 	Plan = converge.Plan
 	// Operation is one call of a Plan.
 	Operation = converge.Operation
+	// OperationKind says which call an Operation is.
+	OperationKind = converge.Kind
+	// EventState says where the work is that an Event is about.
+	EventState = progress.State
 )
 
 // Stack is a forge on a Docker host. It is safe for concurrent use.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/opaque"
 	"github.com/heptaup/hepta/internal/progress"
 	"github.com/heptaup/hepta/runner"
 )
@@ -40,7 +41,7 @@ func (s *Stack) shownManager(ctx context.Context) (m runner.Manager, shown bool,
 	if err != nil {
 		return m, false, err
 	}
-	m, err = r.ManagerOf(o)
+	m, err = r.ManagerOf(opaque.Hide(o))
 	_, shown = o.Files[runner.FileConfig]
 	return m, shown, err
 }

@@ -12,9 +12,15 @@ import (
 	"github.com/heptaup/hepta/internal/yamlconfig"
 )
 
-// ConfigError is everything that is wrong with a configuration, one line each
-// with the place in the file.
-type ConfigError = yamlconfig.Error
+type (
+	// ConfigError is everything that is wrong with a configuration, one line each
+	// with the place in the file.
+	ConfigError = yamlconfig.Error
+	// ConfigProblem is one of a ConfigError.
+	ConfigProblem = yamlconfig.Problem
+	// ConfigPosition is a place in the file of a configuration.
+	ConfigPosition = yamlconfig.Position
+)
 
 // DefaultFile is the name under which a configuration is looked for.
 const DefaultFile = "hepta.yaml"

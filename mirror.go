@@ -49,16 +49,11 @@ func (s *Stack) addMirror() error {
 	if m == nil || m.URL != "" {
 		return nil
 	}
-	part, err := registry.Mirror{
+	return s.addPart(registry.Mirror{
 		Stack: s.cfg.Stack, Data: s.cfg.Data, Network: s.cfg.Network, Image: m.Image, Remote: m.Remote,
 		Port: m.Port, HostIP: m.Address, Days: m.Days,
 		Credentials: registry.Credentials{User: m.User, Password: m.Password},
-	}.Resources()
-	if err != nil {
-		return err
-	}
-	s.add(part)
-	return nil
+	})
 }
 
 // MirrorStatus is how a mirror of Docker Hub stands.

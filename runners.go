@@ -11,6 +11,7 @@ import (
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/engine"
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/opaque"
 	"github.com/heptaup/hepta/internal/progress"
 	"github.com/heptaup/hepta/runner"
 )
@@ -117,12 +118,12 @@ func (s *Stack) warnings(o *converge.Observed) []string {
 }
 
 // roster are the stack's runners on a machine, with the forge's API.
-func (s *Stack) roster(host runner.Host, api runner.Connect) (*runner.Roster, error) {
+func (s *Stack) roster(host converge.Host, api runner.Connect) (*runner.Roster, error) {
 	r, err := s.runners(api)
 	if err != nil {
 		return nil, err
 	}
-	return r.Roster(host), nil
+	return r.Roster(opaque.Hide(host)), nil
 }
 
 func (s *Stack) lookAtRunners(ctx context.Context, f func(*runner.Roster) error) error {

@@ -13,6 +13,7 @@ import (
 	gitlab "gitlab.com/gitlab-org/api/client-go"
 
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/opaque"
 	"github.com/heptaup/hepta/internal/redirect"
 )
 
@@ -36,7 +37,11 @@ func NewClient(url string, token Secret, httpClient *http.Client) (*gitlab.Clien
 // ClientOn returns a client that works through the container on host, with
 // the token kept there. The stack's lock is held: where there is no token, or
 // the forge refuses it, another one is made and kept.
-func (f *Forge) ClientOn(ctx context.Context, host converge.Host) (*gitlab.Client, error) {
+func (f *Forge) ClientOn(ctx context.Context, host Host) (*gitlab.Client, error) {
+	return f.clientOn(ctx, opaque.Show(host))
+}
+
+func (f *Forge) clientOn(ctx context.Context, host converge.Host) (*gitlab.Client, error) {
 	return f.client(ctx, func(_ context.Context, _ bool, work func(converge.Host) error) error { return work(host) })
 }
 

@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"strings"
 	"time"
-
-	gitlab "gitlab.com/gitlab-org/api/client-go"
 
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/fault"
@@ -31,30 +28,6 @@ func (f *Forge) Exec(ctx context.Context, stdin []byte, cmd ...string) (Result, 
 		return result, fmt.Errorf("run %s in %s: %w", firstWord(cmd), f.ContainerName(), err)
 	}
 	return result, nil
-}
-
-// Ctl runs gitlab-ctl. Its failure is an error that ends with what it said
-// last; the Result is there in any case.
-func (f *Forge) Ctl(ctx context.Context, args ...string) (Result, error) {
-	result, err := f.Exec(ctx, nil, append([]string{"gitlab-ctl"}, args...)...)
-	if err == nil && result.ExitCode != 0 {
-		said := lastLine(result.Stderr)
-		if said == "" {
-			said = lastLine(result.Stdout)
-		}
-		err = &fault.Error{
-			Op: "run gitlab-ctl", What: strings.Join(args, " "),
-			Why: fmt.Sprintf("exit code %d: %s", result.ExitCode, f.hidden(said)),
-		}
-	}
-	return result, err
-}
-
-// hidden is what programs of the forge say, without what own lines of gitlab.rb
-// hold.
-func (f *Forge) hidden(said string) string {
-	c := converge.Container{Hide: rubySecrets(f.cfg.Ruby)}
-	return c.Hidden(said)
 }
 
 // RootPassword is the password that root got at the forge's first boot. A
@@ -136,40 +109,6 @@ func (f *Forge) Transport() *ExecTransport {
 		r, err := f.Exec(ctx, stdin, cmd...)
 		return r.Stdout, r.Stderr, r.ExitCode, err
 	}}
-}
-
-// Version is the release of GitLab that the running forge says it is.
-func (f *Forge) Version(ctx context.Context) (string, error) {
-	client, err := f.Client(ctx)
-	if err != nil {
-		return "", err
-	}
-	version, _, err := client.Version.GetVersion(gitlab.WithContext(ctx))
-	if err != nil {
-		return "", fmt.Errorf("ask for the forge's version: %w", err)
-	}
-	return version.Version, nil
-}
-
-// IsHeptapod asks the running forge whether it knows Mercurial, by an address
-// of the API that GitLab itself does not have.
-func (f *Forge) IsHeptapod(ctx context.Context) (bool, error) {
-	client, err := f.Client(ctx)
-	if err != nil {
-		return false, err
-	}
-	req, err := client.NewRequest(http.MethodGet, "projects/vcs_type_stats", nil, []gitlab.RequestOptionFunc{gitlab.WithContext(ctx)})
-	if err != nil {
-		return false, err
-	}
-	resp, err := client.Do(req, nil)
-	switch {
-	case resp != nil && resp.StatusCode == http.StatusNotFound:
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("ask whether the forge is Heptapod: %w", err)
-	}
-	return true, nil
 }
 
 func firstWord(cmd []string) string {

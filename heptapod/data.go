@@ -13,7 +13,7 @@ import (
 
 // RefData is the task that looks at what lies in the data directory before
 // the forge is started on it for the first time.
-const RefData converge.Ref = "task:heptapod-data"
+const RefData Ref = "task:heptapod-data"
 
 // fileSecrets holds the keys of encrypted columns. The image makes new ones
 // when it is missing, which no database can be read with.

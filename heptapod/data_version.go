@@ -15,7 +15,7 @@ import (
 
 // RefVersion is the task that asks an image for its release where its name
 // does not tell whether the data may be started by it.
-const RefVersion converge.Ref = "task:heptapod-version"
+const RefVersion Ref = "task:heptapod-version"
 
 // fileVersion is where GitLab notes its release in the data. It is written
 // before anything is migrated: as long as it tells an old release, that one may

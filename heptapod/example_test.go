@@ -43,20 +43,8 @@ func ExampleNew() {
 		fmt.Println(err)
 		return
 	}
-	stack, err := forge.Resources()
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	for _, file := range stack.Files {
-		fmt.Printf("%s %04o\n", file.Path, file.Mode)
-	}
-	// Output:
-	// heptapod/config/hepta/README 0644
-	// heptapod/config/hepta/image 0644
-	// heptapod/config/hepta/root_password 0600
-	// heptapod/config/hepta/api_token 0600
-	// heptapod/config/gitlab.rb 0600
+	fmt.Println(forge.URL(), "is", forge.ContainerName())
+	// Output: https://hg.example.org is hepta-heptapod
 }
 
 func ExampleParseVersion() {

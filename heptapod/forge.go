@@ -10,11 +10,32 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/lifecycle"
+	"github.com/heptaup/hepta/internal/opaque"
+	"github.com/heptaup/hepta/internal/progress"
 	"github.com/heptaup/hepta/internal/wiring"
 )
 
-// Option wires a Forge to its surroundings.
-type Option = wiring.Option
+type (
+	// Option wires a Forge to its surroundings.
+	Option = wiring.Option
+	// Plan is what Up would do, in order, each call with its cause.
+	Plan = converge.Plan
+	// Operation is one call of a Plan.
+	Operation = converge.Operation
+	// OperationKind says which call an Operation is.
+	OperationKind = converge.Kind
+	// Event is one thing that happened while a Forge was at work.
+	Event = progress.Event
+	// EventState says where the work is that an Event is about.
+	EventState = progress.State
+	// Ref names a step of a plan for what has to come after it.
+	Ref = converge.Ref
+	// Resources are the forge as a part of a stack: see hepta.Combine.
+	Resources = opaque.Value[lifecycle.Part]
+	// Host is a Docker host whose stack is locked, as runner.WithAPI passes it on.
+	Host = opaque.Value[converge.Host]
+)
 
 // Forge is one Heptapod on one Docker host. It is safe for concurrent use.
 type Forge struct {
@@ -32,8 +53,7 @@ type Forge struct {
 
 	renewing sync.Mutex // held while an API token is made
 	mu       sync.Mutex
-	docker   client.APIClient // nil until needed
-	dialled  bool             // docker is ours to close
+	own      client.APIClient // made here, closed here; nil until needed
 }
 
 // New checks cfg and returns the forge that it describes. Nothing is
@@ -65,10 +85,6 @@ func New(cfg Config, opts ...Option) (*Forge, error) {
 
 // URL is the address under which people reach the forge, without a final slash.
 func (f *Forge) URL() string { return f.cfg.ExternalURL }
-
-// Image is the image that is described, and the version that its tag names.
-// Where none is described it is the default, and a forge that is there keeps its own.
-func (f *Forge) Image() (reference string, version Version) { return f.cfg.Image, f.version }
 
 // ContainerName is the name of the forge's container on the host.
 func (f *Forge) ContainerName() string { return f.cfg.Stack + "-" + Service }

@@ -28,30 +28,34 @@ func WithLogger(l *slog.Logger) Option { return wiring.WithLogger(l) }
 
 // WithProgress tells f what happens while it happens. It may be called from
 // several goroutines at once.
-func WithProgress(f func(progress.Event)) Option { return wiring.WithProgress(f) }
+func WithProgress(f func(Event)) Option { return wiring.WithProgress(f) }
 
 // engine gives the Engine, dialled at the first call and kept until Close.
 func (f *Forge) engine(ctx context.Context) (*engine.Engine, error) {
+	docker, err := f.connection(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return engine.New(docker, f.opts.Log, f.opts.Progress).Reached(f.opts.Host), nil
+}
+
+func (f *Forge) connection(ctx context.Context) (client.APIClient, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.opts.Docker == nil && f.opts.Dial != nil {
-		c, err := f.opts.Dial(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return engine.New(c, f.opts.Log, f.opts.Progress).Reached(f.opts.Host), nil
+	switch {
+	case f.opts.Docker != nil:
+		return f.opts.Docker, nil
+	case f.opts.Dial != nil:
+		return f.opts.Dial(ctx)
+	case f.own != nil:
+		return f.own, nil
 	}
-	if f.docker == nil {
-		f.docker = f.opts.Docker
+	made, err := engine.Dial(ctx, f.opts.Host)
+	if err != nil {
+		return nil, err
 	}
-	if f.docker == nil {
-		c, err := engine.Dial(ctx, f.opts.Host)
-		if err != nil {
-			return nil, err
-		}
-		f.docker, f.dialled = c, true
-	}
-	return engine.New(f.docker, f.opts.Log, f.opts.Progress).Reached(f.opts.Host), nil
+	f.own = made
+	return made, nil
 }
 
 // Close ends the connection to the Engine, where the Forge made it itself.
@@ -59,13 +63,12 @@ func (f *Forge) engine(ctx context.Context) (*engine.Engine, error) {
 func (f *Forge) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c := f.docker
-	f.docker = nil
-	if c == nil || !f.dialled {
+	if f.own == nil {
 		return nil
 	}
-	f.dialled = false
-	return c.Close()
+	err := f.own.Close()
+	f.own = nil
+	return err
 }
 
 // view is a machine that is looked at and worked in, but whose files are not
@@ -85,11 +88,11 @@ func (f *Forge) machine(ctx context.Context, change bool) (converge.Host, func()
 	if !change {
 		return view{f, e}, func() {}, nil
 	}
-	s, err := f.Resources()
+	s, err := f.resources()
 	if err != nil {
 		return nil, nil, err
 	}
-	lock, err := e.Lock(ctx, &s, engine.LockOptions{Image: f.cfg.Image, Command: "token renew"})
+	lock, err := e.Lock(ctx, &s, engine.LockOptions{Command: "token renew"})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -42,7 +42,7 @@ func TestFilesThatGoBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := func(int) bool { return true }
-	list := p.Undone(all, func(int) bool { return false })
+	list := converge.Undone(p, all, func(int) bool { return false })
 	if len(list) != 1 {
 		t.Fatalf("%+v in\n%s", list, p)
 	}

@@ -37,7 +37,7 @@ func TestChangedRegistryPathIsTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := f.Resources()
+		s, err := f.resources()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,25 +29,26 @@ const (
 
 const reconfigureTimeout = 15 * time.Minute
 
-// Resources is the forge as a part of a stack: its container, its files and
+// resources is the forge as a part of a stack: its container, its files and
 // the tasks that come with them.
-func (f *Forge) Resources() (converge.Stack, error) {
+func (f *Forge) resources() (converge.Stack, error) {
 	files, err := f.files()
 	if err != nil {
 		return converge.Stack{}, err
 	}
 	return converge.Stack{
-		Name:       f.cfg.Stack,
-		Data:       f.cfg.Data,
-		Forge:      f.cfg.Host,
-		Networks:   []converge.Network{{Name: f.cfg.Network}},
-		Files:      files,
-		Containers: []converge.Container{f.container()},
-		Reads:      []converge.Read{{Paths: databaseMarks, When: f.startsOnData}},
-		Marks:      databaseMarks,
-		Resolve:    []func(*converge.Stack, *converge.Observed) error{f.resolve},
-		Warn:       []func(*converge.Observed) []string{f.warnRegistryPath, f.warnVersion, f.warnRuby},
-		Decide:     []func(*converge.Observed) ([]converge.Task, error){f.decideVersion, f.decideData, f.decideToken, f.decideTokenLife},
+		Name:        f.cfg.Stack,
+		Data:        f.cfg.Data,
+		Forge:       f.cfg.Host,
+		LockService: Service,
+		Networks:    []converge.Network{{Name: f.cfg.Network}},
+		Files:       files,
+		Containers:  []converge.Container{f.container()},
+		Reads:       []converge.Read{{Paths: databaseMarks, When: f.startsOnData}},
+		Marks:       databaseMarks,
+		Resolve:     []func(*converge.Stack, *converge.Observed) error{f.resolve},
+		Warn:        []func(*converge.Observed) []string{f.warnRegistryPath, f.warnVersion, f.warnRuby},
+		Decide:      []func(*converge.Observed) ([]converge.Task, error){f.decideVersion, f.decideData, f.decideToken, f.decideTokenLife},
 	}, nil
 }
 

@@ -52,7 +52,7 @@ func TestSMTPAuthority(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := f.Resources()
+	s, err := f.resources()
 	if err != nil {
 		t.Fatal(err)
 	}

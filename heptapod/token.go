@@ -17,7 +17,7 @@ import (
 
 // RefToken is the task that makes the API token. What needs the token waits
 // for it; it is in a plan only when a token is due.
-const RefToken converge.Ref = "task:token"
+const RefToken Ref = "task:token"
 
 const (
 	renewBefore = 7 * 24 * time.Hour // a token this close to its end is replaced

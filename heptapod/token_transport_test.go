@@ -160,7 +160,7 @@ func TestManyAreRefusedAtOnce(t *testing.T) {
 	f := forge(t, Config{})
 	var all sync.WaitGroup
 	for range 8 {
-		client, err := f.ClientOn(t.Context(), host)
+		client, err := f.clientOn(t.Context(), host)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +183,7 @@ func TestManyAreRefusedAtOnce(t *testing.T) {
 func TestClientOutlivesItsToken(t *testing.T) {
 	made := &tokenForge{takes: "glpat-1", status: http.StatusUnauthorized, other: http.StatusOK}
 	host := &fakeHost{files: map[string]string{FileToken: `{"token":"glpat-1","expires_at":"2026-12-19"}`}, exec: made.exec}
-	client, err := forge(t, Config{}).ClientOn(t.Context(), host)
+	client, err := forge(t, Config{}).clientOn(t.Context(), host)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func TestClientOutlivesItsToken(t *testing.T) {
 func TestOtherCredentialsPass(t *testing.T) {
 	made := &tokenForge{takes: "glpat-old", status: http.StatusUnauthorized, other: http.StatusOK, mints: "glpat-new"}
 	host := &fakeHost{files: map[string]string{FileToken: `{"token":"glpat-old","expires_at":"2026-12-19"}`}, exec: made.exec}
-	client, err := forge(t, Config{}).ClientOn(t.Context(), host)
+	client, err := forge(t, Config{}).clientOn(t.Context(), host)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func (f *Forge) setTokenLife(ctx context.Context, host converge.Host) error {
 	if strings.TrimSpace(string(was)) == want {
 		return nil
 	}
-	client, err := f.ClientOn(ctx, host)
+	client, err := f.clientOn(ctx, host)
 	if err != nil {
 		return err
 	}

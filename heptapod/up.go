@@ -3,17 +3,23 @@ package heptapod
 import (
 	"context"
 
-	"github.com/heptaup/hepta/internal/converge"
-	"github.com/heptaup/hepta/internal/engine"
+	"github.com/heptaup/hepta/internal/lifecycle"
+	"github.com/heptaup/hepta/internal/opaque"
 )
 
+// Resources are the forge as a part of a larger stack.
+func (f *Forge) Resources() (Resources, error) {
+	p, err := f.part()
+	return opaque.Hide(p), err
+}
+
 // Plan looks at the Docker host and says what Up would do.
-func (f *Forge) Plan(ctx context.Context) (*converge.Plan, error) {
-	s, e, err := f.alone(ctx)
+func (f *Forge) Plan(ctx context.Context) (*Plan, error) {
+	u, err := f.unit()
 	if err != nil {
 		return nil, err
 	}
-	return e.Plan(ctx, s)
+	return u.Plan(ctx)
 }
 
 // Up makes the Docker host run the forge, waits until it serves, and makes an
@@ -21,31 +27,34 @@ func (f *Forge) Plan(ctx context.Context) (*converge.Plan, error) {
 // nothing else: where a stack has other services too, it refuses, and the
 // whole stack has to be brought up instead. What was done is returned even
 // when it ends with an error.
-func (f *Forge) Up(ctx context.Context) (*converge.Plan, error) {
-	s, e, err := f.alone(ctx)
+func (f *Forge) Up(ctx context.Context) (*Plan, error) {
+	u, err := f.unit()
 	if err != nil {
 		return nil, err
 	}
-	return e.Up(ctx, s, engine.UpOptions{})
+	return u.Up(ctx)
 }
 
 // Down stops and removes the forge's container, and the network where it was
 // made for the stack. The data directory stays as it is. Like Up it refuses
 // where the stack has other services.
-func (f *Forge) Down(ctx context.Context) (*converge.Plan, error) {
-	s, e, err := f.alone(ctx)
+func (f *Forge) Down(ctx context.Context) (*Plan, error) {
+	u, err := f.unit()
 	if err != nil {
 		return nil, err
 	}
-	return e.Down(ctx, s, engine.DownOptions{})
+	return u.Down(ctx)
 }
 
-// alone is the stack that holds the forge only, and the Engine for it.
-func (f *Forge) alone(ctx context.Context) (*converge.Stack, *engine.Engine, error) {
-	s, err := f.Resources()
-	if err != nil {
-		return nil, nil, err
-	}
-	e, err := f.engine(ctx)
-	return &s, e, err
+func (f *Forge) part() (lifecycle.Part, error) {
+	s, err := f.resources()
+	return lifecycle.Part{Stack: s}, err
+}
+
+// unit is the stack that holds the forge only, on the Forge's connection.
+func (f *Forge) unit() (lifecycle.Unit, error) {
+	p, err := f.part()
+	opts := f.opts
+	opts.Dial = f.connection
+	return lifecycle.Unit{What: "forge of stack " + f.cfg.Stack, Part: p, Opts: opts}, err
 }

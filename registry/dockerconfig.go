@@ -7,14 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/google/renameio/v2"
 
-	"github.com/heptaup/hepta/internal/dockerauth"
 	"github.com/heptaup/hepta/internal/fault"
 )
 
@@ -123,33 +120,4 @@ func replaceFile(path string, text []byte) error {
 		return err
 	}
 	return f.CloseAtomicallyReplace()
-}
-
-// Saved finds the credentials that a Docker configuration file holds for a
-// registry; nobody's when there are none, or when a credential helper keeps
-// them.
-func Saved(path, registryURL string) (Credentials, error) {
-	at, err := connect(nil, registryURL)
-	if err != nil {
-		return Credentials{}, err
-	}
-	c, err := readDockerConfig(path)
-	if err != nil {
-		return Credentials{}, err
-	}
-	host := at.base.Host
-	for _, key := range slices.Sorted(maps.Keys(c.auths)) {
-		var entry dockerauth.Entry
-		if dockerauth.Hostname(key) != host || json.Unmarshal(c.auths[key], &entry) != nil {
-			continue
-		}
-		user, password, err := entry.Login()
-		if err != nil {
-			return Credentials{}, &fault.Error{Op: "read docker configuration", What: path, Why: "the entry of " + host + " is damaged", Remedy: "Log in anew."}
-		}
-		if user != "" {
-			return Credentials{User: user, Password: NewSecret(password)}, nil
-		}
-	}
-	return Credentials{}, nil
 }

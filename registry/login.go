@@ -3,12 +3,19 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 
 	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/internal/secret"
+)
+
+// The reasons for which a registry gives nothing.
+var (
+	ErrDenied   = errors.New("access denied")
+	ErrNotFound = errors.New("no such project")
 )
 
 // Secret is text that prints as ***.

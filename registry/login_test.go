@@ -128,10 +128,6 @@ func TestSave(t *testing.T) {
 			if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
 				t.Errorf("mode %v", info.Mode())
 			}
-			saved, err := Saved(path, h.URL)
-			if err != nil || saved.User != "alice" || saved.Password.Reveal() != canary {
-				t.Errorf("saved %v, %v", saved, err)
-			}
 			if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
 				t.Errorf("left over: %v", left)
 			}
@@ -163,27 +159,8 @@ func TestSaveFollowsALink(t *testing.T) {
 	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
 		t.Errorf("the link is gone: %v", err)
 	}
-	if saved, err := Saved(real, h.URL); err != nil || saved.User != "alice" {
-		t.Errorf("saved %v, %v", saved, err)
-	}
-}
-
-func TestSavedNobody(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "config.json")
-	if got, err := Saved(path, "registry.example.org"); err != nil || got != (Credentials{}) {
-		t.Errorf("got %v, %v", got, err)
-	}
-	write(t, path, `{"auths":{"registry.example.org":{"auth":"%%%"}}}`)
-	if _, err := Saved(path, "registry.example.org"); err == nil {
-		t.Error("a damaged entry is taken")
-	}
-	write(t, path, `{"auths":{"registry.example.org":{"username":"alice","password":"s3cret"}}}`)
-	if got, err := Saved(path, "registry.example.org"); err != nil || got.User != "alice" || got.Password.Reveal() != "s3cret" {
-		t.Errorf("got %v, %v", got, err)
-	}
-	write(t, path, `{"auths":{"https://registry.example.org":{"auth":"YTpiOmM="}}}`)
-	if got, err := Saved(path, "registry.example.org"); err != nil || got.User != "a" || got.Password.Reveal() != "b:c" {
-		t.Errorf("got %v, %v", got, err)
+	if saved, err := os.ReadFile(real); err != nil || !strings.Contains(string(saved), h.host()) {
+		t.Errorf("saved %s, %v", saved, err)
 	}
 }
 

@@ -63,8 +63,8 @@ func (m Mirror) withDefaults() Mirror {
 	return m
 }
 
-// Resources is the mirror as a part of a stack.
-func (m Mirror) Resources() (converge.Stack, error) {
+// resources are what the mirror needs on its host.
+func (m Mirror) resources() (converge.Stack, error) {
 	m = m.withDefaults()
 	config, err := m.config()
 	if err != nil {

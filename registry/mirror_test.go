@@ -22,7 +22,7 @@ func TestMirror(t *testing.T) {
 		"all": {Mirror{Stack: "lab", Remote: "http://up:5000", Port: 80, HostIP: "10.0.0.1", Days: 1, Credentials: Credentials{"alice", NewSecret(canary)}},
 			map[string]any{"remoteurl": "http://up:5000", "ttl": "24h", "username": "alice", "password": canary}, converge.Port{HostIP: "10.0.0.1", Host: 80, Container: 5000}},
 	} {
-		s, err := c.m.Resources()
+		s, err := c.m.resources()
 		if err != nil {
 			t.Fatal(err)
 		}

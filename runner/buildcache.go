@@ -39,7 +39,7 @@ type keeper struct {
 }
 
 // keepers are those for each builder that jobs of the mode may bring.
-func (m Mode) keepers() []keeper {
+func keepers(m Mode) []keeper {
 	switch m {
 	case Dind:
 		return []keeper{{FileDockerd, dockerd, dockerdData}}

@@ -22,7 +22,7 @@ func TestBuildCacheBringsItsProgram(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		files := r.Resources().Files
+		files := r.resources().Files
 		config := files[slices.IndexFunc(files, func(f converge.File) bool { return f.Path == FileConfig })]
 		for _, path := range []string{FileDockerd, FileBuildah, FileBuildKit} {
 			program := slices.IndexFunc(files, func(f converge.File) bool { return f.Path == path })

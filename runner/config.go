@@ -1,19 +1,22 @@
 package runner
 
-import "github.com/heptaup/hepta/internal/secret"
+import (
+	"github.com/heptaup/hepta/internal/jobmode"
+	"github.com/heptaup/hepta/internal/secret"
+)
 
 // Secret is text that prints as ***.
 type Secret = secret.Value
 
 // Mode says how jobs build images.
-type Mode string
+type Mode = jobmode.Mode
 
 // The modes.
 const (
-	Dind     Mode = "dind"     // a privileged Docker daemon of the job's own, TLS between them
-	Socket   Mode = "socket"   // the host's Docker socket, bound into every job
-	Rootless Mode = "rootless" // no privileges, no daemon: BuildKit or buildah
-	Plain    Mode = "plain"    // jobs that build no images; what a runner is that names no mode
+	Dind     = jobmode.Dind     // a privileged Docker daemon of the job's own, TLS between them
+	Socket   = jobmode.Socket   // the host's Docker socket, bound into every job
+	Rootless = jobmode.Rootless // no privileges, no daemon: BuildKit or buildah
+	Plain    = jobmode.Plain    // jobs that build no images; what a runner is that names no mode
 )
 
 // Config describes one runner container and the runners (sections of its

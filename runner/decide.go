@@ -152,7 +152,7 @@ func doubles(list []held, x Runner) []Secret {
 
 // forgetDoubles takes the doubles of a runner out of its forge, each with its
 // own token. Their sections go when config.toml is written.
-func (r *Runners) forgetDoubles(ctx context.Context, host Host, name string) error {
+func (r *Runners) forgetDoubles(ctx context.Context, host converge.Host, name string) error {
 	content, err := readFile(ctx, host, FileConfig)
 	if err != nil {
 		return err
@@ -174,7 +174,7 @@ func (r *Runners) forgetDoubles(ctx context.Context, host Host, name string) err
 	return nil
 }
 
-func (r *Runners) task(name, verb, cause string, run func(context.Context, Host, string) error) converge.Task {
+func (r *Runners) task(name, verb, cause string, run func(context.Context, converge.Host, string) error) converge.Task {
 	t := converge.Task{
 		Name: "runner " + name, Verb: verb, Cause: cause, Ref: converge.Ref("task:runner-" + name),
 		Before: written,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/jobmode"
 )
 
 // The images that are used when none is named, each by its exact version:
@@ -16,14 +17,14 @@ const (
 	// DefaultImage is the runner that knows Mercurial besides Git.
 	DefaultImage = "registry.heptapod.net/heptapod/heptapod-runner/runner:0.7.0"
 	// DefaultJobImage holds the docker command.
-	DefaultJobImage = "docker:28.5.2"
+	DefaultJobImage = jobmode.Image
 	// DefaultDindImage fits DefaultJobImage.
-	DefaultDindImage = DefaultJobImage + "-dind"
+	DefaultDindImage = jobmode.DindImage
 	// DefaultRootlessImage holds buildah.
-	DefaultRootlessImage = "quay.io/buildah/stable:v1.43.0"
+	DefaultRootlessImage = jobmode.RootlessImage
 	// BuildKitImage is the other one for jobs of mode rootless, which name it
 	// with an entrypoint of their own: as it is, it starts a daemon.
-	BuildKitImage = "moby/buildkit:v0.26.3-rootless"
+	BuildKitImage = jobmode.BuildKitImage
 )
 
 // withDefaults returns a copy in which every default is filled in.

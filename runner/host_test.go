@@ -95,7 +95,7 @@ func (m *machine) observe(s *converge.Stack) *converge.Observed {
 // after that is not done, as if the process had been killed.
 func (m *machine) apply(r *Runners) (*converge.Plan, error) {
 	m.t.Helper()
-	s := r.alone()
+	s := r.unit().Part.Stack
 	for _, c := range s.Containers {
 		for _, ref := range c.After {
 			m.t.Fatalf("the container waits for %s", ref)
@@ -151,7 +151,7 @@ func (m *machine) must(r *Runners) *converge.Plan {
 
 func (m *machine) settled(r *Runners) {
 	m.t.Helper()
-	s := r.alone()
+	s := r.unit().Part.Stack
 	again, err := converge.Up(&s, m.observe(&s))
 	if err != nil || !again.Empty() {
 		m.t.Fatalf("planning again: %v\n%s\n%s", err, again, m.files[FileRecords])

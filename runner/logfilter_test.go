@@ -35,11 +35,11 @@ func TestLogFilter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mine, err := r.Roster(m).LogFilter(t.Context(), "My Runner")
+	mine, err := r.roster(m).LogFilter(t.Context(), "My Runner")
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := r.Roster(m).LogFilter(t.Context(), "My")
+	other, err := r.roster(m).LogFilter(t.Context(), "My")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,19 +7,23 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/docker/docker/client"
+
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/engine"
+	"github.com/heptaup/hepta/internal/lifecycle"
+	"github.com/heptaup/hepta/internal/opaque"
 	"github.com/heptaup/hepta/internal/progress"
 )
 
-// Plan is what Up would do, and why.
-type Plan = converge.Plan
+// Resources are the runners as a part of a larger stack.
+func (r *Runners) Resources() (Resources, error) {
+	return opaque.Hide(lifecycle.Part{Stack: r.resources()}), nil
+}
 
 // Plan looks at the Docker host and says what Up would do. The forge is not
 // asked.
-func (r *Runners) Plan(ctx context.Context) (*Plan, error) {
-	return r.on(ctx, "plan", (*engine.Engine).Plan)
-}
+func (r *Runners) Plan(ctx context.Context) (*Plan, error) { return r.unit().Plan(ctx) }
 
 // Up makes the runners in the forge, writes their config.toml, runs their
 // container and waits until they are online. Runners of an earlier
@@ -29,33 +33,26 @@ func (r *Runners) Plan(ctx context.Context) (*Plan, error) {
 //
 // It works on the runners and nothing else: where a stack has other services
 // too, it refuses. What was done is returned even when it ends with an error.
-func (r *Runners) Up(ctx context.Context) (*Plan, error) {
-	return r.on(ctx, "bring up", func(e *engine.Engine, ctx context.Context, s *converge.Stack) (*Plan, error) {
-		return e.Up(ctx, s, engine.UpOptions{})
-	})
-}
+func (r *Runners) Up(ctx context.Context) (*Plan, error) { return r.unit().Up(ctx) }
 
 // Down ends the runner container once its jobs are done, or the time for that
 // is over. The runners stay in the forge, offline, and Up brings them back.
-func (r *Runners) Down(ctx context.Context) (*Plan, error) {
-	return r.on(ctx, "take down", func(e *engine.Engine, ctx context.Context, s *converge.Stack) (*Plan, error) {
-		return e.Down(ctx, s, engine.DownOptions{})
-	})
-}
+func (r *Runners) Down(ctx context.Context) (*Plan, error) { return r.unit().Down(ctx) }
 
 // Look passes f the roster of the runners without taking the stack's lock: f
 // may look and pause, and nothing that writes on the host.
 func (r *Runners) Look(ctx context.Context, f func(*Roster) error) error {
-	_, err := r.on(ctx, "look at", func(e *engine.Engine, ctx context.Context, s *converge.Stack) (*Plan, error) {
-		look := *s
+	u := r.unit()
+	_, err := u.On(ctx, "look at", func(e *engine.Engine, _ client.APIClient) (*Plan, error) {
+		look := u.Part.Stack
 		if r.cfg.CAFile != "" {
-			look.Files = append(slices.Clone(s.Files), converge.File{Path: r.cfg.CAFile})
+			look.Files = append(slices.Clone(look.Files), converge.File{Path: r.cfg.CAFile})
 		}
 		o, err := e.Observe(ctx, &look)
 		if err != nil {
 			return nil, err
 		}
-		return nil, f(r.Roster(view{o, r.opts.Progress}))
+		return nil, f(r.roster(view{o, r.opts.Progress}))
 	})
 	return err
 }
@@ -63,42 +60,24 @@ func (r *Runners) Look(ctx context.Context, f func(*Roster) error) error {
 // Change passes f the roster of the runners under the stack's lock. Others
 // that wait for it read command.
 func (r *Runners) Change(ctx context.Context, command string, f func(*Roster) error) error {
-	_, err := r.on(ctx, "change", func(e *engine.Engine, ctx context.Context, s *converge.Stack) (*Plan, error) {
-		lock, err := e.Lock(ctx, s, engine.LockOptions{Command: command})
+	u := r.unit()
+	_, err := u.On(ctx, "change", func(e *engine.Engine, _ client.APIClient) (*Plan, error) {
+		lock, err := e.Lock(ctx, &u.Part.Stack, engine.LockOptions{Command: command})
 		if err != nil {
 			return nil, err
 		}
 		defer lock.Release()
-		return nil, f(r.Roster(lock.Host()))
+		return nil, f(r.roster(lock.Host()))
 	})
 	return err
 }
 
-// alone is the stack that holds the runners only. Without any runner their
+// unit is the stack that holds the runners only. Without any runner their
 // container is meant to go; one of another service never is.
-func (r *Runners) alone() converge.Stack {
-	s := r.Resources()
+func (r *Runners) unit() lifecycle.Unit {
+	s := r.resources()
 	s.Drops = []string{Service}
-	return s
-}
-
-// on runs f on the Engine with the runners alone.
-func (r *Runners) on(ctx context.Context, verb string, f func(*engine.Engine, context.Context, *converge.Stack) (*Plan, error)) (*Plan, error) {
-	var api engine.API = r.opts.Docker
-	if r.opts.Docker == nil {
-		made, err := engine.Dial(ctx, r.opts.Host)
-		if err != nil {
-			return nil, err
-		}
-		defer made.Close()
-		api = made
-	}
-	s := r.alone()
-	plan, err := f(engine.New(api, r.opts.Log, r.opts.Progress).Reached(r.opts.Host), ctx, &s)
-	if err != nil {
-		return plan, fmt.Errorf("%s runners of stack %s: %w", verb, r.cfg.Stack, err)
-	}
-	return plan, nil
+	return lifecycle.Unit{What: "runners of stack " + r.cfg.Stack, Part: lifecycle.Part{Stack: s}, Opts: r.opts.Options}
 }
 
 // view is a machine that is only looked at, as it was when it was observed.

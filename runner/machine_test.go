@@ -17,7 +17,7 @@ func TestRunnersAloneRefuseALargerStack(t *testing.T) {
 	ours := func(service string) converge.ObservedContainer {
 		return converge.ObservedContainer{Name: "lab-" + service, Service: service}
 	}
-	s := r.alone()
+	s := r.unit().Part.Stack
 	company := &converge.Observed{Containers: []converge.ObservedContainer{ours(Service), ours("heptapod")}}
 	_, up := converge.Up(&s, company)
 	_, down := converge.Down(&s, company, converge.DownOptions{})

@@ -12,6 +12,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/opaque"
 )
 
 // FileSystemID is where a runner since 15.7 keeps the name by which the forge
@@ -37,8 +38,8 @@ var ManagerFiles = []string{FileConfig, FileRecords, FileSystemID}
 // ManagerOf reads what the containers of the runners' jobs are known by in a
 // snapshot that holds ManagerFiles. Of those that it does not hold it knows
 // nothing.
-func (r *Runners) ManagerOf(o *converge.Observed) (Manager, error) {
-	return r.Roster(view{o: o}).Manager(context.Background())
+func (r *Runners) ManagerOf(s Snapshot) (Manager, error) {
+	return r.roster(view{o: opaque.Show(s)}).Manager(context.Background())
 }
 
 // Manager reads what the containers of the runners' jobs are known by.

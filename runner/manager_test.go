@@ -137,7 +137,7 @@ func TestManager(t *testing.T) {
 	m.must(r)
 	m.byHand("hand", f.URL, "canary-hand")
 	m.files[FileSystemID] = "r_0123456789ab\n"
-	got, err := r.Roster(m).Manager(t.Context())
+	got, err := r.roster(m).Manager(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

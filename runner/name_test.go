@@ -24,7 +24,7 @@ func TestNamesAsPeopleGiveThem(t *testing.T) {
 				t.Errorf("a container is called %q", box.Container.Name)
 			}
 		}
-		roster := runners(t, cfg).Roster(m)
+		roster := runners(t, cfg).roster(m)
 		if err := roster.Pause(t.Context(), name, true); err != nil || f.get(id, "paused") != true {
 			t.Errorf("%s: pause: %v", name, err)
 		}
@@ -42,11 +42,11 @@ func TestNamesAsPeopleGiveThem(t *testing.T) {
 		cfg.Runners[0].Tags = nil
 		m.must(runners(t, cfg))
 		cfg.Runners = cfg.Runners[1:]
-		list, err := runners(t, cfg).Roster(m).List(t.Context())
+		list, err := runners(t, cfg).roster(m).List(t.Context())
 		if err != nil || len(list) != 2 || list[1].Name != name {
 			t.Fatalf("%s: %+v %v", name, list, err)
 		}
-		if err := runners(t, cfg).Roster(m).Remove(t.Context(), name); err != nil || m.token(name) != "" || f.count() != 1 {
+		if err := runners(t, cfg).roster(m).Remove(t.Context(), name); err != nil || m.token(name) != "" || f.count() != 1 {
 			t.Errorf("%s: remove: %v, %d in the forge", name, err, f.count())
 		}
 	}
@@ -55,7 +55,7 @@ func TestNamesAsPeopleGiveThem(t *testing.T) {
 func TestRemediesQuoteNames(t *testing.T) {
 	f, m := newForge(t), newMachine(t)
 	m.byHand("My Runner", f.URL, "canary-hand")
-	list, err := runners(t, at(f)).Roster(m).List(t.Context())
+	list, err := runners(t, at(f)).roster(m).List(t.Context())
 	if err != nil || len(list) != 1 || !strings.HasSuffix(list[0].Remedy, "hepta runner remove 'My Runner'") {
 		t.Errorf("%+v %v", list, err)
 	}

@@ -15,7 +15,7 @@ var ErrOffline = errors.New("not online yet")
 
 // ready says whether jobs reach what they need, and whether the forge has
 // heard of the runners.
-func (r *Runners) ready(ctx context.Context, host Host) error {
+func (r *Runners) ready(ctx context.Context, host converge.Host) error {
 	if err := r.reaches(ctx, host); err != nil {
 		return err
 	}
@@ -24,7 +24,7 @@ func (r *Runners) ready(ctx context.Context, host Host) error {
 
 // reaches is reach for every runner that takes jobs. It looks anew only after
 // a while.
-func (r *Runners) reaches(ctx context.Context, host Host) error {
+func (r *Runners) reaches(ctx context.Context, host converge.Host) error {
 	r.mu.Lock()
 	reached, err, at := r.reached, r.unreached, r.lookedAt
 	r.mu.Unlock()
@@ -43,7 +43,7 @@ func (r *Runners) reaches(ctx context.Context, host Host) error {
 }
 
 // online asks the forge whether it has heard of every runner that takes jobs.
-func (r *Runners) online(ctx context.Context, host Host) error {
+func (r *Runners) online(ctx context.Context, host converge.Host) error {
 	if !r.connected() {
 		return nil
 	}
@@ -107,7 +107,7 @@ func (r *Runners) onlineTask(x Runner, cause string, look bool) converge.Task {
 
 // comesOnline waits until the forge has heard of a runner that a task of this
 // run has brought in order.
-func (r *Runners) comesOnline(ctx context.Context, host Host, name string) error {
+func (r *Runners) comesOnline(ctx context.Context, host converge.Host, name string) error {
 	api, err := r.connect(ctx, host)
 	if err != nil {
 		return fmt.Errorf("reach the forge for runner %s: %w", name, err)

@@ -14,7 +14,7 @@ func TestOnline(t *testing.T) {
 	cfg := at(f, Runner{Name: "a"}, Runner{Name: "asleep", Paused: true})
 	r := runners(t, cfg)
 	m.must(r)
-	check := r.Resources().Containers[0].Ready.Check
+	check := r.resources().Containers[0].Ready.Check
 	if err := check(t.Context(), m); !errors.Is(err, ErrOffline) || !strings.Contains(fault.Remedy(err), "docker logs lab-runner") {
 		t.Errorf("before it is online: %v", err)
 	}

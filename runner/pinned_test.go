@@ -25,7 +25,7 @@ func TestPinnedNames(t *testing.T) {
 		}
 		return list
 	}
-	container := func() []string { return runners(t, cfg).Resources().Containers[0].ExtraHosts }
+	container := func() []string { return runners(t, cfg).resources().Containers[0].ExtraHosts }
 	if d := cmp.Diff([]string{"a[hg.example.org:172.17.0.1]", "b[db:10.0.0.9]", "c[hg.example.org:172.17.0.1]"}, hosts()); d != "" {
 		t.Error(d)
 	}

@@ -101,7 +101,7 @@ func (cfg Config) section(r Runner, at place) Section {
 		env = append([]string{"BUILDAH_ISOLATION=chroot", "STORAGE_DRIVER=vfs", "BUILDKITD_FLAGS=--oci-worker-no-process-sandbox"}, env...)
 	}
 	if r.BuildCache > 0 {
-		for _, k := range r.Mode.keepers() {
+		for _, k := range keepers(r.Mode) {
 			volumes = append(volumes, k.data, cfg.programVolume(k.file))
 		}
 		env = append([]string{fmt.Sprintf("HEPTA_BUILD_CACHE=%d", r.BuildCache)}, env...)

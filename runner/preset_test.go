@@ -216,7 +216,7 @@ func TestContainer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := r.Resources().Containers[0]
+	c := r.resources().Containers[0]
 	c.Ready.Check = nil
 	want := converge.Container{
 		Service: "runner", Name: "lab-runner", Image: "gitlab/gitlab-runner:v18.0.0", Entrypoint: []string{"gitlab-runner"},

@@ -67,7 +67,7 @@ type call struct {
 // The caller is the runner's own program, so that nothing is asked of an image
 // that jobs do not ask, and it asks for a token that nobody has. What was found
 // is noted for the next run.
-func (r *Runners) reach(ctx context.Context, host Host, of func(Runner) bool) error {
+func (r *Runners) reach(ctx context.Context, host converge.Host, of func(Runner) bool) error {
 	list, err := r.survey(ctx, host, of)
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func (v outlook) err() error { return errors.Join(v.errs...) }
 
 // survey sends the parties of some runners out at once and gives what came
 // back, in the order of config.toml.
-func (r *Runners) survey(ctx context.Context, host Host, of func(Runner) bool) ([]outlook, error) {
+func (r *Runners) survey(ctx context.Context, host converge.Host, of func(Runner) bool) ([]outlook, error) {
 	content, err := readFile(ctx, host, FileConfig)
 	if err != nil {
 		return nil, err
@@ -204,7 +204,7 @@ func (cfg Config) parties(x Runner, g ground) []party {
 }
 
 // visit tells what a party could not reach.
-func (r *Runners) visit(ctx context.Context, host Host, p party) error {
+func (r *Runners) visit(ctx context.Context, host converge.Host, p party) error {
 	found, err := r.answers(ctx, host, p)
 	if err != nil && strings.Contains(err.Error(), "bind source path does not exist") {
 		return &fault.Error{Op: "see what jobs reach of", What: "runner " + p.runner, Why: "what they are given of the data directory is not there", Remedy: "Run: hepta up", Err: err}
@@ -224,7 +224,7 @@ func (r *Runners) visit(ctx context.Context, host Host, p party) error {
 
 // answers runs a party's container and reads what came of each of its calls,
 // "" where somebody answered. Of several alike at once one runs.
-func (r *Runners) answers(ctx context.Context, host Host, p party) ([]string, error) {
+func (r *Runners) answers(ctx context.Context, host converge.Host, p party) ([]string, error) {
 	l := r.lookOf(p)
 	l.mu.Lock()
 	defer l.mu.Unlock()

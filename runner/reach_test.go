@@ -62,7 +62,7 @@ func TestReach(t *testing.T) {
 	}
 	m.files["ca/ca.crt"] = string(authority.Root())
 	m.must(r)
-	check := r.Resources().Containers[0].Ready.Check
+	check := r.resources().Containers[0].Ready.Check
 	if err := check(t.Context(), m); err != nil {
 		t.Fatal(fault.Describe(err))
 	}

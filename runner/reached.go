@@ -110,7 +110,7 @@ func (r *Runners) sights() []converge.Ref {
 }
 
 // reachesNow is reach for one runner. What is not there at once may be coming.
-func (r *Runners) reachesNow(ctx context.Context, host Host, name string) error {
+func (r *Runners) reachesNow(ctx context.Context, host converge.Host, name string) error {
 	for try := 1; ; try++ {
 		err := r.reach(ctx, host, func(x Runner) bool { return x.Name == name })
 		if !errors.Is(err, ErrUnreached) || try == reachTries {
@@ -128,7 +128,7 @@ func (r *Runners) reachesNow(ctx context.Context, host Host, name string) error 
 
 // noteOutlooks writes down whose jobs were seen to reach everything, so that the
 // next run need not look, and of whom that is no longer true.
-func (r *Runners) noteOutlooks(ctx context.Context, host Host, list []outlook) error {
+func (r *Runners) noteOutlooks(ctx context.Context, host converge.Host, list []outlook) error {
 	stands := map[string]string{}
 	for _, v := range list {
 		switch err := v.err(); {
@@ -148,7 +148,7 @@ func (r *Runners) noteOutlooks(ctx context.Context, host Host, list []outlook) e
 // note changes what is recorded of runners. The plan's own write of the file is
 // over by then: tasks that note come after it, and so does the wait for the
 // container.
-func (r *Runners) note(ctx context.Context, host Host, change func(name string, now *record)) error {
+func (r *Runners) note(ctx context.Context, host converge.Host, change func(name string, now *record)) error {
 	r.noting.Lock()
 	defer r.noting.Unlock()
 	known, err := noted(ctx, host)

@@ -42,7 +42,7 @@ func TestLooksWaitForTheAuthority(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg.CA = another.Root()
-	want := runners(t, cfg).Resources()
+	want := runners(t, cfg).resources()
 	plan, err := converge.Up(&want, m.observe(&want))
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +207,7 @@ func TestVerifyLooksWhatJobsReach(t *testing.T) {
 	cfg.Runners = append(slices.Clone(cfg.Runners), Runner{Name: "new"})
 	for _, fix := range []bool{false, true} {
 		before := m.files[FileRecords] + m.files[FileConfig]
-		ro := runners(t, cfg).Roster(m)
+		ro := runners(t, cfg).roster(m)
 		verify := ro.Verify
 		if fix {
 			verify = ro.Repair

@@ -45,7 +45,7 @@ func (r *Runners) refused(o *converge.Observed, token Secret) (at time.Time) {
 // mendTask asks the forge what is true about a refused token of ours, and gives
 // the runner another one where it has to have one.
 func (r *Runners) mendTask(x Runner, verb, cause string, heard time.Time) converge.Task {
-	return r.task(x.Name, verb, cause, func(ctx context.Context, host Host, name string) error {
+	return r.task(x.Name, verb, cause, func(ctx context.Context, host converge.Host, name string) error {
 		if err := r.settle(ctx, host, name); err != nil {
 			return err
 		}
@@ -62,7 +62,7 @@ func (r *Runners) mendTask(x Runner, verb, cause string, heard time.Time) conver
 // givenTask asks a runner's forge about a refused token that was made
 // elsewhere. It comes last: nobody here can mend that, and what fails ends a run.
 func (r *Runners) givenTask(x Runner, heard time.Time) converge.Task {
-	t := r.task(x.Name, "see", causeRefused, func(ctx context.Context, host Host, name string) error {
+	t := r.task(x.Name, "see", causeRefused, func(ctx context.Context, host converge.Host, name string) error {
 		config, err := readFile(ctx, host, FileConfig)
 		if err != nil {
 			return err
@@ -100,7 +100,7 @@ func remedyGiven(x Runner) string {
 }
 
 // forgeAt reaches a forge for calls that a runner's own token is enough for.
-func (r *Runners) forgeAt(ctx context.Context, host Host, url string) (API, error) {
+func (r *Runners) forgeAt(ctx context.Context, host converge.Host, url string) (API, error) {
 	if url == r.cfg.Forge.URL && r.connect != nil {
 		return r.connect(ctx, host)
 	}

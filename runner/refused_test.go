@@ -122,7 +122,7 @@ func TestRefusedRunnerIsMended(t *testing.T) {
 // to do, apart from those that follow.
 func (m *machine) settledBut(r *Runners, want ...string) {
 	m.t.Helper()
-	s := r.Resources()
+	s := r.resources()
 	plan, err := converge.Up(&s, m.observe(&s))
 	if err != nil {
 		m.t.Fatal(err)

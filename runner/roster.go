@@ -9,7 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/opaque"
 	"github.com/heptaup/hepta/internal/shell"
 )
 
@@ -46,12 +48,14 @@ type State struct {
 // as the machine is.
 type Roster struct {
 	r    *Runners
-	host Host
+	host converge.Host
 }
 
 // Roster is the runners on a machine. What writes on it, Rotate, Remove and
 // Repair, needs one that holds the stack's lock.
-func (r *Runners) Roster(host Host) *Roster { return &Roster{r, host} }
+func (r *Runners) Roster(host Host) *Roster { return r.roster(opaque.Show(host)) }
+
+func (r *Runners) roster(host converge.Host) *Roster { return &Roster{r, host} }
 
 // books is what the machine's files say.
 type books struct {

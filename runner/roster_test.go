@@ -55,7 +55,7 @@ func TestList(t *testing.T) {
 	f.is(m.known("old").ID, "paused", true)
 	cfg.Runners[4] = Runner{Name: "new"}
 	m.byHand("hand", f.URL, "canary-hand")
-	got, err := runners(t, cfg).Roster(m).List(t.Context())
+	got, err := runners(t, cfg).roster(m).List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestPauseLasts(t *testing.T) {
 	cfg := at(f, Runner{Name: "a"})
 	m.must(runners(t, cfg))
 	id := m.known("a").ID
-	if err := runners(t, cfg).Roster(m).Pause(t.Context(), "a", true); err != nil {
+	if err := runners(t, cfg).roster(m).Pause(t.Context(), "a", true); err != nil {
 		t.Fatal(err)
 	}
 	if f.get(id, "paused") != true {
@@ -97,7 +97,7 @@ func TestPauseLasts(t *testing.T) {
 	if f.get(id, "paused") != true || fmt.Sprint(f.get(id, "tag_list")) != "[x]" {
 		t.Errorf("another change undid the pause: %v", f.runners[id])
 	}
-	if err := runners(t, cfg).Roster(m).Pause(t.Context(), "a", false); err != nil {
+	if err := runners(t, cfg).roster(m).Pause(t.Context(), "a", false); err != nil {
 		t.Fatal(err)
 	}
 	if f.get(id, "paused") != false {
@@ -116,7 +116,7 @@ func TestRotate(t *testing.T) {
 	m.must(runners(t, cfg))
 	m.files[FileConfig] = strings.Replace(m.files[FileConfig], "token = ", "token_expires_at = 2026-12-01T00:00:00Z\n  # kept\n  token = ", 1)
 	before, was := m.files[FileConfig], m.token("a")
-	if err := runners(t, cfg).Roster(m).Rotate(t.Context(), "a"); err != nil {
+	if err := runners(t, cfg).roster(m).Rotate(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
 	now := m.token("a")
@@ -129,7 +129,7 @@ func TestRotate(t *testing.T) {
 	}
 	m.settled(runners(t, cfg))
 	for name, text := range map[string]string{"given": "made elsewhere", "none": "no runner of that name"} {
-		err := runners(t, cfg).Roster(m).Rotate(t.Context(), name)
+		err := runners(t, cfg).roster(m).Rotate(t.Context(), name)
 		if err == nil || !strings.Contains(err.Error(), text) || fault.Remedy(err) == "" {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -149,15 +149,15 @@ func TestRotationThatIsLost(t *testing.T) {
 	cfg := at(f, Runner{Name: "a"})
 	m.must(runners(t, cfg))
 	id := m.known("a").ID
-	err := runners(t, cfg).Roster(noWrites{m}).Rotate(t.Context(), "a")
+	err := runners(t, cfg).roster(noWrites{m}).Rotate(t.Context(), "a")
 	if err == nil || !strings.Contains(fault.Remedy(err), "hepta runner verify --fix") || strings.Contains(fault.Describe(err), "canary") {
 		t.Fatalf("got %v", err)
 	}
-	list, err := runners(t, cfg).Roster(m).Verify(t.Context())
+	list, err := runners(t, cfg).roster(m).Verify(t.Context())
 	if err != nil || len(list) != 1 || !list[0].Dead || list[0].Remedy == "" {
 		t.Fatalf("got %+v, %v", list, err)
 	}
-	list, err = runners(t, cfg).Roster(m).Repair(t.Context())
+	list, err = runners(t, cfg).roster(m).Repair(t.Context())
 	if err != nil || list[0].Done != "given a new token" || list[0].ID != id {
 		t.Fatalf("got %+v, %v", list, err)
 	}
@@ -179,11 +179,11 @@ func TestRepair(t *testing.T) {
 	well := m.token("well")
 	cfg.Runners = append(cfg.Runners, Runner{Name: "new"})
 
-	dead, err := runners(t, cfg).Roster(m).Verify(t.Context())
+	dead, err := runners(t, cfg).roster(m).Verify(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := runners(t, cfg).Roster(m).Repair(t.Context())
+	list, err := runners(t, cfg).roster(m).Repair(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func TestRepair(t *testing.T) {
 	if m.token("well") != well || m.token("dead") != f.tokens[m.known("dead").ID] || m.token("hand") != "" || m.token("far") == "" || m.token("other") == "" {
 		t.Errorf("config.toml is\n%s", m.files[FileConfig])
 	}
-	again, err := runners(t, cfg).Roster(m).Repair(t.Context())
+	again, err := runners(t, cfg).roster(m).Repair(t.Context())
 	if err != nil || slices.ContainsFunc(again, func(v Verdict) bool { return v.Done != "" }) {
 		t.Errorf("again: %+v, %v", again, err)
 	}
@@ -221,10 +221,10 @@ func TestRepairThatDied(t *testing.T) {
 	cfg := at(f, Runner{Name: "a"})
 	m.must(runners(t, cfg))
 	f.lose(m.known("a").ID)
-	if _, err := runners(t, cfg).Roster(noWrites{m}).Repair(t.Context()); err == nil {
+	if _, err := runners(t, cfg).roster(noWrites{m}).Repair(t.Context()); err == nil {
 		t.Fatal("no error")
 	}
-	if _, err := runners(t, cfg).Roster(m).Repair(t.Context()); err != nil {
+	if _, err := runners(t, cfg).roster(m).Repair(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if f.count() != 1 || m.token("a") != f.tokens[m.known("a").ID] {
@@ -242,12 +242,12 @@ func TestRemove(t *testing.T) {
 	m.byHand("dead", f.URL, "canary-dead")
 	cfg.Runners = cfg.Runners[:1]
 	f.took()
-	err := runners(t, cfg).Roster(m).Remove(t.Context(), "a")
+	err := runners(t, cfg).roster(m).Remove(t.Context(), "a")
 	if err == nil || !strings.Contains(err.Error(), "the configuration describes it") || fault.Remedy(err) == "" {
 		t.Errorf("got %v", err)
 	}
 	for _, name := range []string{"old", "hand", "dead"} {
-		if err := runners(t, cfg).Roster(m).Remove(t.Context(), name); err != nil {
+		if err := runners(t, cfg).roster(m).Remove(t.Context(), name); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if m.token(name) != "" || m.known(name).Forge != "" {

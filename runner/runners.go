@@ -16,6 +16,8 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/lifecycle"
+	"github.com/heptaup/hepta/internal/opaque"
 	"github.com/heptaup/hepta/internal/progress"
 	"github.com/heptaup/hepta/internal/secret"
 	"github.com/heptaup/hepta/internal/wiring"
@@ -27,8 +29,24 @@ const Service = "runner"
 // NewSecret wraps text that must not be printed.
 func NewSecret(text string) Secret { return secret.New(text) }
 
-// Host is what work on a machine may use of it.
-type Host = converge.Host
+type (
+	// Plan is what Up would do, in order, each call with its cause.
+	Plan = converge.Plan
+	// Operation is one call of a Plan.
+	Operation = converge.Operation
+	// OperationKind says which call an Operation is.
+	OperationKind = converge.Kind
+	// Event is one thing that happened while Runners were at work.
+	Event = progress.Event
+	// EventState says where the work is that an Event is about.
+	EventState = progress.State
+	// Resources are the runners as a part of a stack: see hepta.Combine.
+	Resources = opaque.Value[lifecycle.Part]
+	// Snapshot is what package hepta has seen of a Docker host.
+	Snapshot = opaque.Value[*converge.Observed]
+	// Host is a Docker host, looked at or locked: heptapod.Forge.ClientOn takes one.
+	Host = opaque.Value[converge.Host]
+)
 
 // Connect gives access to the forge's API when it is first needed: the forge
 // may come up, and the token be made, in the same run.
@@ -42,7 +60,7 @@ type options struct {
 // Option wires Runners to what they work with.
 type Option func(*options)
 
-func wired(o wiring.Option) Option { return func(to *options) { o(&to.Options) } }
+func wired(o wiring.Option) Option { return func(to *options) { to.Add(o) } }
 
 // WithDocker uses a client instead of making one; the caller closes it.
 func WithDocker(c client.APIClient) Option { return wired(wiring.WithDocker(c)) }
@@ -56,7 +74,7 @@ func WithLogger(l *slog.Logger) Option { return wired(wiring.WithLogger(l)) }
 
 // WithProgress tells f what happens while it happens. It may be called from
 // several goroutines at once.
-func WithProgress(f func(progress.Event)) Option { return wired(wiring.WithProgress(f)) }
+func WithProgress(f func(Event)) Option { return wired(wiring.WithProgress(f)) }
 
 // WithAPI reaches the forge's API through c instead of by its URL and token.
 func WithAPI(c Connect) Option { return func(o *options) { o.connect = c } }
@@ -64,9 +82,10 @@ func WithAPI(c Connect) Option { return func(o *options) { o.connect = c } }
 // Runners are the runners of one stack and the container that they run in. It
 // is safe for concurrent use.
 type Runners struct {
-	cfg     Config // defaults filled in
-	opts    options
-	connect Connect // nil: no API, only tokens
+	cfg  Config // defaults filled in
+	opts options
+	// connect gives the forge's API; nil: there are only tokens.
+	connect func(context.Context, converge.Host) (API, error)
 	// modeless are the runners that name no mode.
 	modeless []string
 	// patience is how long a new runner may take to come online.
@@ -126,8 +145,9 @@ func New(cfg Config, opts ...Option) (*Runners, error) {
 	for _, o := range opts {
 		o(&r.opts)
 	}
-	r.connect = r.opts.connect
-	if r.connect == nil && (!cfg.Forge.Token.Empty() || !cfg.Forge.RegistrationToken.Empty()) {
+	if connect := r.opts.connect; connect != nil {
+		r.connect = func(ctx context.Context, host converge.Host) (API, error) { return connect(ctx, opaque.Hide(host)) }
+	} else if !cfg.Forge.Token.Empty() || !cfg.Forge.RegistrationToken.Empty() {
 		r.connect = r.direct
 	}
 	if r.connect == nil {
@@ -146,11 +166,11 @@ func New(cfg Config, opts ...Option) (*Runners, error) {
 // ContainerName is the name of the runner container on the host.
 func (r *Runners) ContainerName() string { return r.cfg.Stack + "-" + Service }
 
-// Resources is the runner container as a part of a stack: the container, its
+// resources is the runner container as a part of a stack: the container, its
 // two files, and the calls that keep the forge's side in order. Without any
 // runner there is no container, and what one of before has left is taken out
 // of the forge.
-func (r *Runners) Resources() converge.Stack {
+func (r *Runners) resources() converge.Stack {
 	if len(r.cfg.Runners) == 0 {
 		return converge.Stack{
 			Name:  r.cfg.Stack,
@@ -170,7 +190,7 @@ func (r *Runners) Resources() converge.Stack {
 	programs := map[Mode][]keeper{}
 	for _, x := range r.cfg.Runners {
 		if x.BuildCache > 0 || x.Mode == Dind { // what daemons are told is known on the host
-			programs[x.Mode] = x.Mode.keepers()
+			programs[x.Mode] = keepers(x.Mode)
 		}
 	}
 	for _, mode := range []Mode{Dind, Rootless} {

@@ -61,7 +61,7 @@ func TestCommandsActOnTheRunnerWhoseTokenStandsThere(t *testing.T) {
 	m.byHand("given", f.URL, token)
 	m.files[FileConfig] = strings.Replace(m.files[FileConfig], "name = \"given\"\n", fmt.Sprintf("name = \"given\"\n  id = %d\n", other), 1)
 	cfg := at(f, Runner{Name: "given", Token: NewSecret(token)})
-	roster := runners(t, cfg).Roster(m)
+	roster := runners(t, cfg).roster(m)
 	if err := roster.Pause(t.Context(), "given", true); err != nil {
 		t.Fatal(err)
 	}
@@ -70,13 +70,13 @@ func TestCommandsActOnTheRunnerWhoseTokenStandsThere(t *testing.T) {
 	}
 
 	cfg = at(f)
-	if err := runners(t, cfg).Roster(m).Rotate(t.Context(), "given"); err != nil {
+	if err := runners(t, cfg).roster(m).Rotate(t.Context(), "given"); err != nil {
 		t.Fatal(err)
 	}
 	if m.token("given") != f.tokens[mine] || !strings.HasSuffix(f.tokens[mine], "-anew") || strings.HasSuffix(f.tokens[other], "-anew") {
 		t.Errorf("tokens %v\n%s", f.tokens, m.files[FileConfig])
 	}
-	if err := runners(t, cfg).Roster(m).Remove(t.Context(), "given"); err != nil {
+	if err := runners(t, cfg).roster(m).Remove(t.Context(), "given"); err != nil {
 		t.Fatal(err)
 	}
 	if f.runners[other] == nil || f.runners[mine] != nil {
@@ -87,14 +87,14 @@ func TestCommandsActOnTheRunnerWhoseTokenStandsThere(t *testing.T) {
 	m.must(runners(t, cfg))
 	swapped, token := add("swapped")
 	m.files[FileConfig] = strings.Replace(m.files[FileConfig], m.token("a"), token, 1)
-	if err := runners(t, cfg).Roster(m).Pause(t.Context(), "a", true); err != nil {
+	if err := runners(t, cfg).roster(m).Pause(t.Context(), "a", true); err != nil {
 		t.Fatal(err)
 	}
 	if f.get(swapped, "paused") != true || f.get(m.known("a").ID, "paused") == true {
 		t.Error("the runner of before was paused")
 	}
 	f.lose(swapped)
-	err := runners(t, cfg).Roster(m).Pause(t.Context(), "a", false)
+	err := runners(t, cfg).roster(m).Pause(t.Context(), "a", false)
 	if err == nil || !strings.Contains(err.Error(), "rejects the token in its section") || !strings.Contains(fault.Remedy(err), "verify --fix") {
 		t.Errorf("got %v", err)
 	}
@@ -116,13 +116,13 @@ func TestExpiryOfTokens(t *testing.T) {
 		}
 	}
 	check("made")
-	if err := runners(t, cfg).Roster(m).Rotate(t.Context(), "a"); err != nil {
+	if err := runners(t, cfg).roster(m).Rotate(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
 	check("rotated")
 	m.settled(runners(t, cfg))
 	f.lose(m.known("a").ID)
-	if _, err := runners(t, cfg).Roster(m).Repair(t.Context()); err != nil {
+	if _, err := runners(t, cfg).roster(m).Repair(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	check("repaired")
@@ -131,7 +131,7 @@ func TestExpiryOfTokens(t *testing.T) {
 	m.must(runners(t, cfg))
 	check("reset")
 	f.expires = nil
-	if err := runners(t, cfg).Roster(m).Rotate(t.Context(), "a"); err != nil {
+	if err := runners(t, cfg).roster(m).Rotate(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(m.files[FileConfig], "token_expires_at") {

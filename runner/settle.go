@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/fault"
 )
 
 // ground is what lies on the host, read when a task runs: the snapshot that it
 // was decided on may have seen nothing.
-func (r *Runners) ground(ctx context.Context, host Host) (map[string]held, records, error) {
+func (r *Runners) ground(ctx context.Context, host converge.Host) (map[string]held, records, error) {
 	config, err := readFile(ctx, host, FileConfig)
 	if err != nil {
 		return nil, nil, err
@@ -32,7 +33,7 @@ func (r *Runners) ground(ctx context.Context, host Host) (map[string]held, recor
 }
 
 // readFile reads a file of the host; nil when there is none.
-func readFile(ctx context.Context, host Host, path string) ([]byte, error) {
+func readFile(ctx context.Context, host converge.Host, path string) ([]byte, error) {
 	content, err := host.ReadFile(ctx, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -44,7 +45,7 @@ func readFile(ctx context.Context, host Host, path string) ([]byte, error) {
 }
 
 // noted are the records as they lie on the host.
-func noted(ctx context.Context, host Host) (records, error) {
+func noted(ctx context.Context, host converge.Host) (records, error) {
 	content, err := readFile(ctx, host, FileRecords)
 	if err != nil {
 		return nil, err
@@ -56,7 +57,7 @@ func noted(ctx context.Context, host Host) (records, error) {
 // is there, so it may be repeated and killed at any point: with a token that
 // the forge takes the runner is only told its attributes; a runner that is
 // there but whose token was lost gets a new one; else it is made.
-func (r *Runners) settle(ctx context.Context, host Host, name string) error {
+func (r *Runners) settle(ctx context.Context, host converge.Host, name string) error {
 	x := r.cfg.runner(name)
 	have, known, err := r.ground(ctx, host)
 	if err != nil {
@@ -203,7 +204,7 @@ func (r *Runners) create(ctx context.Context, api API, want Attributes) (Made, e
 }
 
 // forget removes a runner of ours from the forge.
-func (r *Runners) forget(ctx context.Context, host Host, name string) error {
+func (r *Runners) forget(ctx context.Context, host converge.Host, name string) error {
 	have, known, err := r.ground(ctx, host)
 	if err != nil {
 		return err

@@ -175,7 +175,7 @@ func TestNeverAnyRunners(t *testing.T) {
 	f, m := newForge(t), newMachine(t)
 	m.settled(runners(t, at(f)))
 	m.up = true // and even where their directory is seen it stays empty
-	s := runners(t, at(f)).Resources()
+	s := runners(t, at(f)).resources()
 	o := m.observe(&s)
 	o.Containers = nil
 	if plan, err := converge.Up(&s, o); err != nil || !plan.Empty() {
@@ -385,7 +385,7 @@ func TestTokenOfEitherWorld(t *testing.T) {
 			m.must(runners(t, cfg))
 			cfg.Runners[0].Tags = []string{"y"}
 			m.must(runners(t, cfg))
-			list, err := runners(t, cfg).Roster(m).List(t.Context())
+			list, err := runners(t, cfg).roster(m).List(t.Context())
 			if err != nil || len(list) != 2 {
 				t.Errorf("list: %+v, %v", list, err)
 			}

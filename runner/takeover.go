@@ -74,7 +74,7 @@ func (r *Runners) tellTask(x Runner) converge.Task {
 
 // takesOver returns when the next job of a runner is one that was asked for
 // with what config.toml says now.
-func (r *Runners) takesOver(ctx context.Context, host Host, name string) error {
+func (r *Runners) takesOver(ctx context.Context, host converge.Host, name string) error {
 	known, err := noted(ctx, host)
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (r *Runners) takesOver(ctx context.Context, host Host, name string) error {
 // reload has the runners read config.toml, once for each of its contents, and
 // says how long they may take: longer where they cannot be told and have to
 // notice by themselves.
-func (r *Runners) reload(ctx context.Context, host Host) (time.Duration, error) {
+func (r *Runners) reload(ctx context.Context, host converge.Host) (time.Duration, error) {
 	content, err := readFile(ctx, host, FileConfig)
 	if err != nil {
 		return 0, err

@@ -92,7 +92,7 @@ func TestNoModeAnyMore(t *testing.T) {
 	dind := at(f, Runner{Name: "a", Mode: Dind, Project: 7}, Runner{Name: "b", Mode: Dind, Project: 7})
 	m.must(runners(t, dind))
 	notes := func(cfg Config) string {
-		s := runners(t, cfg).Resources()
+		s := runners(t, cfg).resources()
 		plan, err := converge.Up(&s, m.observe(&s))
 		if err != nil {
 			t.Fatal(err)
@@ -138,7 +138,7 @@ func TestAttributesBesideAGivenTokenAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range []string{"vm-2", "ours"} {
-		state := r.Roster(newMachine(t)).state(books{}, s)
+		state := r.roster(newMachine(t)).state(books{}, s)
 		if s == "vm-2" && len(state.Tags) > 0 || s == "ours" && len(state.Tags) != 1 {
 			t.Errorf("%s: tags %v", s, state.Tags)
 		}

@@ -21,7 +21,7 @@ const (
 	RootFile    = "ca/ca.crt" // certificate of the forge's own authority, 0644
 	rootKeyFile = "ca/ca.key" // 0600; no container shows the directory
 
-	CertificateRef converge.Ref = "task:certificate"
+	CertificateRef Ref = "task:certificate"
 )
 
 // authorityName begins the name of an authority of a stack; the stack's name

@@ -68,7 +68,7 @@ func (l *lab) up(looked bool) (string, error) {
 		l.t.Fatal(err)
 	}
 	p.now = func() time.Time { return l.now }
-	s := p.Resources()
+	s := p.resources()
 	o := &converge.Observed{Files: map[string]converge.ObservedFile{}}
 	current := l.disk.files[leafFile]
 	if looked {
@@ -288,7 +288,7 @@ func TestCertificateForNamesElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := p.Resources()
+	s := p.resources()
 	o := &converge.Observed{Files: map[string]converge.ObservedFile{leafFile: {Exists: true, Content: l.disk.files[leafFile]}}}
 	_, err = converge.Up(&s, o)
 	if text := fault.Describe(err); err == nil || !strings.Contains(text, "the stack's authority is for example.org, and hg.example.net is none of that") ||
@@ -312,7 +312,7 @@ func TestPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := p.Resources()
+	s := p.resources()
 	plan, err := converge.Up(&s, &converge.Observed{})
 	if err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ func TestDNSChallenge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := p.Resources()
+	s := p.resources()
 	c := s.Containers[0]
 	for _, want := range []string{
 		"--certificatesresolvers.hepta.acme.dnschallenge=true", "--certificatesresolvers.hepta.acme.dnschallenge.provider=ovh",
@@ -116,7 +116,7 @@ func TestEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := p.Resources().Containers[0].Env, []string{"A=1", "HTTPS_PROXY=http://10.0.0.1:3128"}; !slices.Equal(got, want) {
+	if got, want := p.resources().Containers[0].Env, []string{"A=1", "HTTPS_PROXY=http://10.0.0.1:3128"}; !slices.Equal(got, want) {
 		t.Error(got)
 	}
 }

@@ -77,7 +77,7 @@ func TestResources(t *testing.T) {
 func render(t *testing.T, p *Proxy) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	s := p.Resources()
+	s := p.resources()
 	fmt.Fprintf(&b, "stack %s in %s, networks %v, %d decisions\n", s.Name, s.Data, s.Networks, len(s.Decide))
 	for _, c := range s.Containers {
 		fmt.Fprintf(&b, "\ncontainer %s, service %s, recreated on %q\n", c.Name, c.Service, c.RecreateOn)

@@ -42,7 +42,7 @@ func TestOldLogsAreClosed(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, tasks, err)
 		}
 	}
-	s := p.Resources()
+	s := p.resources()
 	plan, err := converge.Up(&s, box(then, Service))
 	if err != nil {
 		t.Fatal(err)

@@ -10,12 +10,32 @@ import (
 
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/engine"
+	"github.com/heptaup/hepta/internal/lifecycle"
+	"github.com/heptaup/hepta/internal/opaque"
 	"github.com/heptaup/hepta/internal/progress"
 	"github.com/heptaup/hepta/internal/wiring"
 )
 
-// Option wires a Proxy to what it works with.
-type Option = wiring.Option
+type (
+	// Option wires a Proxy to what it works with.
+	Option = wiring.Option
+	// Plan is what Up would do, in order, each call with its cause.
+	Plan = converge.Plan
+	// Operation is one call of a Plan.
+	Operation = converge.Operation
+	// OperationKind says which call an Operation is.
+	OperationKind = converge.Kind
+	// Event is one thing that happened while a Proxy was at work.
+	Event = progress.Event
+	// EventState says where the work is that an Event is about.
+	EventState = progress.State
+	// Ref names a step of a plan for what has to come after it.
+	Ref = converge.Ref
+	// Resources are the proxy as a part of a stack: see hepta.Combine.
+	Resources = opaque.Value[lifecycle.Part]
+	// Snapshot is what package hepta has seen of a Docker host.
+	Snapshot = opaque.Value[*converge.Observed]
+)
 
 // WithDocker uses a client instead of making one; the caller closes it.
 func WithDocker(c client.APIClient) Option { return wiring.WithDocker(c) }
@@ -29,7 +49,7 @@ func WithLogger(l *slog.Logger) Option { return wiring.WithLogger(l) }
 
 // WithProgress tells f what happens while it happens. It may be called from
 // several goroutines at once.
-func WithProgress(f func(progress.Event)) Option { return wiring.WithProgress(f) }
+func WithProgress(f func(Event)) Option { return wiring.WithProgress(f) }
 
 // Proxy is a Traefik on a Docker host.
 type Proxy struct {
@@ -53,35 +73,26 @@ func New(cfg Config, opts ...Option) (*Proxy, error) {
 	return &Proxy{cfg: cfg, opts: wiring.Apply(opts), dynamic: dynamic, now: time.Now}, nil
 }
 
-// Plan looks at the host and says what Up would do.
-func (p *Proxy) Plan(ctx context.Context) (*converge.Plan, error) {
-	return p.on(ctx, "plan", func(docker client.APIClient, s *converge.Stack) (*converge.Plan, error) {
-		if err := p.fits(ctx, docker); err != nil {
-			return nil, err
-		}
-		return p.engine(docker).Plan(ctx, s)
-	})
+// Resources are the proxy as a part of a larger stack.
+func (p *Proxy) Resources() (Resources, error) { return opaque.Hide(p.part()), nil }
+
+func (p *Proxy) part() lifecycle.Part { return lifecycle.Part{Stack: p.resources(), Check: p.fits} }
+
+func (p *Proxy) unit() lifecycle.Unit {
+	return lifecycle.Unit{What: "proxy of stack " + p.cfg.Stack, Part: p.part(), Opts: p.opts}
 }
+
+// Plan looks at the host and says what Up would do.
+func (p *Proxy) Plan(ctx context.Context) (*Plan, error) { return p.unit().Plan(ctx) }
 
 // Up makes the proxy run as described and waits until it is healthy. It
 // returns what it did, also when that came not to its end. An image that the
 // Engine cannot work with is refused before anything is touched.
-func (p *Proxy) Up(ctx context.Context) (*converge.Plan, error) {
-	return p.on(ctx, "bring up", func(docker client.APIClient, s *converge.Stack) (*converge.Plan, error) {
-		if err := p.fits(ctx, docker); err != nil {
-			return nil, err
-		}
-		return p.engine(docker).Up(ctx, s, engine.UpOptions{})
-	})
-}
+func (p *Proxy) Up(ctx context.Context) (*Plan, error) { return p.unit().Up(ctx) }
 
 // Down removes the proxy's container, and its network when nobody else is on
 // it. Certificates and logs stay in the data directory.
-func (p *Proxy) Down(ctx context.Context) (*converge.Plan, error) {
-	return p.on(ctx, "take down", func(docker client.APIClient, s *converge.Stack) (*converge.Plan, error) {
-		return p.engine(docker).Down(ctx, s, engine.DownOptions{})
-	})
-}
+func (p *Proxy) Down(ctx context.Context) (*Plan, error) { return p.unit().Down(ctx) }
 
 // Labels are what a container of somebody else has to carry so that the proxy
 // publishes the routes: see hepta.Stack.Labels. The proxy has to be there.
@@ -91,9 +102,9 @@ func (p *Proxy) Labels(ctx context.Context, routes ...Route) (map[string]string,
 			return nil, err
 		}
 	}
-	labels := Labels(p.cfg, routes...)
-	_, err := p.on(ctx, "publish through", func(docker client.APIClient, s *converge.Stack) (*converge.Plan, error) {
-		proof, err := p.engine(docker).Proof(ctx, s)
+	labels, u := Labels(p.cfg, routes...), p.unit()
+	_, err := u.On(ctx, "publish through", func(e *engine.Engine, _ client.APIClient) (*Plan, error) {
+		proof, err := e.Proof(ctx, &u.Part.Stack)
 		labels[converge.LabelProof] = proof
 		return nil, err
 	})
@@ -103,38 +114,8 @@ func (p *Proxy) Labels(ctx context.Context, routes ...Route) (map[string]string,
 	return labels, nil
 }
 
-// on runs f with a client and the proxy's resources.
-func (p *Proxy) on(ctx context.Context, verb string, f func(client.APIClient, *converge.Stack) (*converge.Plan, error)) (*converge.Plan, error) {
-	docker := p.opts.Docker
-	if docker == nil {
-		made, err := engine.Dial(ctx, p.opts.Host)
-		if err != nil {
-			return nil, err
-		}
-		defer made.Close()
-		docker = made
-	}
-	s := p.Resources()
-	plan, err := f(docker, &s)
-	if err != nil {
-		return plan, fmt.Errorf("%s proxy of stack %s: %w", verb, p.cfg.Stack, err)
-	}
-	return plan, nil
-}
-
-func (p *Proxy) engine(docker client.APIClient) *engine.Engine {
-	return engine.New(docker, p.opts.Log, p.opts.Progress).Reached(p.opts.Host)
-}
-
 // fits asks the Engine whether the image can work with it.
 func (p *Proxy) fits(ctx context.Context, docker client.APIClient) error {
-	info, err := docker.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("ask engine for its settings: %w", err)
-	}
-	if err := engine.CheckSecurity(info.SecurityOptions); err != nil {
-		return err
-	}
 	server, err := docker.ServerVersion(ctx)
 	if err != nil {
 		return fmt.Errorf("ask engine for its version: %w", err)

@@ -98,7 +98,7 @@ func TestTheProxyAloneLeavesALargerStackAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := p.Resources()
+	s := p.resources()
 	company := &converge.Observed{Containers: []converge.ObservedContainer{{Name: "lab-heptapod", Service: "heptapod", State: "running"}}}
 	_, up := converge.Up(&s, company)
 	_, down := converge.Down(&s, company, converge.DownOptions{})

@@ -24,10 +24,10 @@ const (
 	acmeCAFile = "traefik/acme/ca.pem"
 )
 
-// Resources are what the proxy needs on its host: network, files, container
+// resources are what the proxy needs on its host: network, files, container
 // and, in the mode internal, the certificate. They name nothing that another
 // part of the stack has to provide.
-func (p *Proxy) Resources() converge.Stack {
+func (p *Proxy) resources() converge.Stack {
 	cfg := p.cfg
 	c := cfg.container()
 	var files []converge.File

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/opaque"
 	"github.com/heptaup/hepta/internal/pattern"
 	"github.com/heptaup/hepta/internal/pki"
 )
@@ -40,7 +40,8 @@ func (c Certificate) String() string {
 
 // Certificates are those that the proxy has for its hosts, as far as the
 // snapshot shows them. Hosts without one come last.
-func (p *Proxy) Certificates(o *converge.Observed) []Certificate {
+func (p *Proxy) Certificates(s Snapshot) []Certificate {
+	o := opaque.Show(s)
 	var chains [][]byte
 	switch p.cfg.TLS.Mode {
 	case TLSInternal, TLSFiles:

@@ -16,7 +16,7 @@ func TestOnlyTheSocketProxyIsGivenTheSocket(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := p.Resources()
+		s := p.resources()
 		var given, private []string
 		for _, c := range s.Containers {
 			for _, m := range c.Mounts {

@@ -22,6 +22,9 @@ type Stack struct {
 	// Forge is the address of the forge that the stack is or works for, "" when
 	// it does not matter.
 	Forge string
+	// LockService is the service whose image is the first choice for the
+	// container that locks the stack; "" where any will do.
+	LockService string
 	// SharedWith are the names of other containers that may write to Data.
 	SharedWith []string
 	// Drops are services that have no container because they are to go.
@@ -195,7 +198,7 @@ type Listen struct {
 // Mount binds a host path or a named volume.
 type Mount struct {
 	// Source is a path relative to Stack.Data when Kind is Data, an absolute
-	// host path when Kind is Host, a volume name when Kind is Volume.
+	// host path when Kind is HostPath, a volume name when Kind is VolumeKind.
 	Source   string    `json:"source"`
 	Target   string    `json:"target"`
 	Kind     MountKind `json:"kind"`
@@ -335,5 +338,6 @@ func (s *Stack) Add(o Stack) {
 	s.Decide = append(s.Decide, o.Decide...)
 	s.Warn = append(s.Warn, o.Warn...)
 	s.Forge = cmp.Or(s.Forge, o.Forge)
+	s.LockService = cmp.Or(s.LockService, o.LockService)
 	s.Publishes = cmp.Or(s.Publishes, o.Publishes)
 }

@@ -34,7 +34,7 @@ func walk(w *world, s *Stack, p *Plan, limit int, pick func(n int) int) ([]Opera
 // What cannot be undone (a port went to someone who is through) is left.
 func undone(w *world, s *Stack, p *Plan, did []Operation, failed int, limit int) {
 	done := func(id int) bool { return slices.ContainsFunc(did, func(o Operation) bool { return o.ID == id }) }
-	for _, u := range p.Undone(func(id int) bool { return done(id) || id == failed }, done) {
+	for _, u := range Undone(p, func(id int) bool { return done(id) || id == failed }, done) {
 		if b := w.find(u.Target); u.Stays != "" && b != nil && b.HasRun() {
 			continue
 		}

@@ -13,7 +13,6 @@ const (
 	CreateNetwork   Kind = "create network"
 	RemoveNetwork   Kind = "remove network"
 	ConnectNetwork  Kind = "connect network"
-	DropNetwork     Kind = "disconnect network"
 	CreateVolume    Kind = "create volume"
 	RemoveVolume    Kind = "remove volume"
 	PullImage       Kind = "pull image"
@@ -33,8 +32,8 @@ const (
 // up decides once it can look.
 const CauseUnseen = "known only while up runs"
 
-// Operation is one call with its reason. The unexported payload is for the
-// executor; everything a person or a program reads is exported.
+// Operation is one call with its reason. What is not in its JSON is for the
+// executor; people and programs read the rest.
 type Operation struct {
 	ID       int    `json:"id"`
 	Kind     Kind   `json:"kind"`
@@ -77,7 +76,7 @@ type Operation struct {
 	// others, replaces; NewTarget is the container that takes over.
 	Replaces, NewTarget string `json:"-"`
 	// Undo, of an operation that was begun, brings back what served before; of
-	// several for one service the longest counts. See Plan.Undone.
+	// several for one service the longest counts. See Undone.
 	Undo []Operation `json:"-"`
 	// Stays says why nothing is undone once the new container has run.
 	Stays string `json:"-"`

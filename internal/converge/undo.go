@@ -11,10 +11,10 @@ type Undo struct {
 	Stays, Target string
 }
 
-// Undone is what has to be done when the plan has failed, for every service
+// Undone is what has to be done when a plan has failed, for every service
 // that it has begun to replace and has not got through with. What begun and done
 // say is by the number of an operation.
-func (p *Plan) Undone(begun, done func(id int) bool) []Undo {
+func Undone(p *Plan, begun, done func(id int) bool) []Undo {
 	var list []Undo
 	furthest, through := make(map[string]Operation), make(map[string]bool)
 	for _, op := range p.Operations {

@@ -29,9 +29,6 @@ func New(api API, log *slog.Logger, sink progress.Sink) *Engine {
 
 // UpOptions is for Up.
 type UpOptions struct {
-	// LockImage is the image of the container that is lock and hands; by
-	// default an image of the stack, the forge's before others.
-	LockImage string
 	// Command is what those who wait are told; "up" when empty.
 	Command string
 	// Check, when set, may refuse: it is asked once, before anything is done
@@ -41,8 +38,7 @@ type UpOptions struct {
 
 // DownOptions is for Down.
 type DownOptions struct {
-	Volumes   bool   // also remove the stack's named volumes
-	LockImage string // as in UpOptions
+	Volumes bool // also remove the stack's named volumes
 }
 
 // Up makes the Engine look like s and returns the plan that it executed,
@@ -53,7 +49,7 @@ func (e *Engine) Up(ctx context.Context, s *converge.Stack, opts UpOptions) (*co
 		opts.Command = "up"
 	}
 	return e.change(ctx, s, change{
-		lock: LockOptions{Image: opts.LockImage, Command: opts.Command}, check: opts.Check,
+		lock: LockOptions{Command: opts.Command}, check: opts.Check,
 		decide:  func(o *converge.Observed) (*converge.Plan, error) { return converge.Up(s, o) },
 		prepare: func(ctx context.Context, l *Lock, o *converge.Observed) error { return l.claim(ctx, o.Identity) },
 	})
@@ -63,7 +59,7 @@ func (e *Engine) Up(ctx context.Context, s *converge.Stack, opts UpOptions) (*co
 // they are asked for.
 func (e *Engine) Down(ctx context.Context, s *converge.Stack, opts DownOptions) (*converge.Plan, error) {
 	return e.change(ctx, s, change{
-		lock: LockOptions{Image: opts.LockImage, Command: "down", data: dataIfThere},
+		lock: LockOptions{Command: "down", data: dataIfThere},
 		decide: func(o *converge.Observed) (*converge.Plan, error) {
 			return converge.Down(s, o, converge.DownOptions{Volumes: opts.Volumes})
 		},
@@ -119,7 +115,7 @@ func (e *Engine) change(ctx context.Context, s *converge.Stack, c change) (*conv
 	if c.lock.data == dataThere && !madeWith(s, o) {
 		c.lock.data = dataMade
 	}
-	err = e.withImage(ctx, described, c.lock.Image, local, func(image string) error {
+	err = e.withImage(ctx, described, local, func(image string) error {
 		l, err := e.take(ctx, s, c.lock, image)
 		if err != nil {
 			return err

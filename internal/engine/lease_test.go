@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -123,7 +124,7 @@ func TestLockTriesImages(t *testing.T) {
 	f := newFake()
 	s := &converge.Stack{Name: "s", Containers: []converge.Container{service("a"), service("b"), service("a")}}
 	var tried []string
-	err := New(f, nil, nil).withImage(t.Context(), s, "", New(f, nil, nil).isLocal, func(image string) error {
+	err := New(f, nil, nil).withImage(t.Context(), s, New(f, nil, nil).isLocal, func(image string) error {
 		tried = append(tried, image)
 		if image == "a:1" {
 			return fmt.Errorf("work: %w", errUnfit)
@@ -132,5 +133,17 @@ func TestLockTriesImages(t *testing.T) {
 	})
 	if err != nil || !slices.Equal(tried, []string{"a:1", "b:1"}) {
 		t.Errorf("tried %q, %v", tried, err)
+	}
+}
+
+// The image of the service that the stack names for it is the first that the
+// lock is tried with.
+func TestLockImageOfTheNamedService(t *testing.T) {
+	s := &converge.Stack{Name: "s", LockService: "forge", Containers: []converge.Container{
+		{Service: "proxy", Image: "proxy:1"}, {Service: "forge", Image: "forge:1"}, {Service: "runner", Image: "runner:1"}}}
+	isLocal := func(context.Context, string) (bool, error) { return true, nil }
+	got, err := New(nil, nil, nil).lockImages(t.Context(), s, isLocal)
+	if want := []string{"forge:1", "proxy:1", "runner:1"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v, want %q", got, err, want)
 	}
 }

@@ -55,7 +55,6 @@ const (
 
 // LockOptions is for Lock.
 type LockOptions struct {
-	Image   string // as in UpOptions
 	Command string // what those who wait are told: "up", "backup"
 
 	data dataMount
@@ -87,7 +86,7 @@ type Lock struct {
 // back; so does the end of the process.
 func (e *Engine) Lock(ctx context.Context, s *converge.Stack, opts LockOptions) (*Lock, error) {
 	var l *Lock
-	err := e.withImage(ctx, s, opts.Image, e.isLocal, func(image string) (err error) {
+	err := e.withImage(ctx, s, e.isLocal, func(image string) (err error) {
 		if l, err = e.take(ctx, s, opts, image); err != nil {
 			return err
 		}

@@ -16,8 +16,8 @@ import (
 
 // withImage calls work with an image for the lock, and with another one where
 // that turned out to be unfit.
-func (e *Engine) withImage(ctx context.Context, s *converge.Stack, given string, local func(context.Context, string) (bool, error), work func(image string) error) error {
-	images, err := e.lockImages(ctx, s, given, local)
+func (e *Engine) withImage(ctx context.Context, s *converge.Stack, local func(context.Context, string) (bool, error), work func(image string) error) error {
+	images, err := e.lockImages(ctx, s, local)
 	if err != nil {
 		return err
 	}
@@ -42,22 +42,19 @@ func unfitImage(err error) bool {
 	return strings.Contains(text, "executable file not found") || strings.Contains(text, "no such file or directory")
 }
 
-// lockImages lists the images to try: local ones, the forge's first. Without
-// any local one the first is pulled.
-func (e *Engine) lockImages(ctx context.Context, s *converge.Stack, given string, isLocal func(context.Context, string) (bool, error)) ([]string, error) {
-	all := []string{given}
-	if given == "" {
-		all = nil
-		for _, c := range s.Containers {
-			if c.Service == "heptapod" {
-				all = append([]string{c.Image}, all...)
-			} else {
-				all = append(all, c.Image)
-			}
+// lockImages lists the images to try: local ones, that of the stack's
+// LockService first. Without any local one the first is pulled.
+func (e *Engine) lockImages(ctx context.Context, s *converge.Stack, isLocal func(context.Context, string) (bool, error)) ([]string, error) {
+	var all []string
+	for _, c := range s.Containers {
+		if c.Service == s.LockService {
+			all = append([]string{c.Image}, all...)
+		} else {
+			all = append(all, c.Image)
 		}
-		if len(all) == 0 {
-			return e.oldImages(ctx, s)
-		}
+	}
+	if len(all) == 0 {
+		return e.oldImages(ctx, s)
 	}
 	var local []string
 	for i, ref := range all {

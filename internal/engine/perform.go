@@ -47,8 +47,6 @@ func (x *execution) perform(ctx context.Context, op converge.Operation) error {
 		return unlessGone(api.NetworkRemove(ctx, op.Target))
 	case converge.ConnectNetwork:
 		return x.connect(ctx, op)
-	case converge.DropNetwork:
-		return unlessGone(api.NetworkDisconnect(ctx, op.Network.Name, x.id(op.Target), true))
 	case converge.CreateVolume:
 		_, err := api.VolumeCreate(ctx, volume.CreateOptions{Name: op.Volume.Name, Labels: op.Labels})
 		return err

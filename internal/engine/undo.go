@@ -45,7 +45,7 @@ func (x *execution) toUndo() []converge.Undo {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	is := func(set map[int]bool) func(int) bool { return func(id int) bool { return set[id] } }
-	list := x.plan.Undone(is(x.begun), is(x.done))
+	list := converge.Undone(x.plan, is(x.begun), is(x.done))
 	list = slices.DeleteFunc(list, func(u converge.Undo) bool {
 		return x.undone[u.Service] || slices.ContainsFunc(x.plan.Operations, func(op converge.Operation) bool {
 			return op.Replaces == u.Service && x.waiting[op.ID]

@@ -15,9 +15,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/jobmode"
 	"github.com/heptaup/hepta/internal/pattern"
-	"github.com/heptaup/hepta/runner"
 )
+
+// Mode is how the jobs of a runner build images, as in package runner.
+type Mode = jobmode.Mode
 
 // Pipeline says what the jobs do.
 type Pipeline string
@@ -33,7 +36,7 @@ const (
 func Pipelines() []Pipeline { return []Pipeline{Build, Test, Publish} }
 
 // Modes are those of runners whose jobs build images.
-func Modes() []runner.Mode { return []runner.Mode{runner.Dind, runner.Socket, runner.Rootless} }
+func Modes() []Mode { return []Mode{jobmode.Dind, jobmode.Socket, jobmode.Rootless} }
 
 // The images that the pipelines name, apart from those that are the defaults
 // of runners.
@@ -50,9 +53,9 @@ const (
 
 // Draft is what a new pipeline needs to know.
 type Draft struct {
-	Pipeline Pipeline    // default Build
-	Mode     runner.Mode // of the runner that takes the jobs; required, one of Modes
-	Tags     []string    // of that runner; nil: one, named after the mode
+	Pipeline Pipeline // default Build
+	Mode     Mode     // of the runner that takes the jobs; required, one of Modes
+	Tags     []string // of that runner; nil: one, named after the mode
 }
 
 //go:embed templates
@@ -68,9 +71,9 @@ func (d Draft) YAML() ([]byte, error) {
 		return nil, err
 	}
 	return execute(string(d.Pipeline)+".yml", map[string]any{
-		"Mode": string(d.Mode), "Tags": d.Tags, "Docker": d.Mode != runner.Rootless,
-		"Dind": d.Mode == runner.Dind, "Socket": d.Mode == runner.Socket,
-		"JobImage": runner.DefaultJobImage, "DindImage": runner.DefaultDindImage, "BuildKitImage": runner.BuildKitImage, "BuildahImage": runner.DefaultRootlessImage,
+		"Mode": string(d.Mode), "Tags": d.Tags, "Docker": d.Mode != jobmode.Rootless,
+		"Dind": d.Mode == jobmode.Dind, "Socket": d.Mode == jobmode.Socket,
+		"JobImage": jobmode.Image, "DindImage": jobmode.DindImage, "BuildKitImage": jobmode.BuildKitImage, "BuildahImage": jobmode.RootlessImage,
 		"DatabaseImage": DatabaseImage,
 	})
 }
@@ -100,7 +103,7 @@ func (d Draft) whole() (Draft, error) {
 		return refuse("pipeline "+strconv.Quote(string(d.Pipeline)), "there is no such pipeline", "Pipelines: "+join(Pipelines())+".")
 	}
 	switch {
-	case d.Mode == runner.Plain:
+	case d.Mode == jobmode.Plain:
 		return refuse("pipeline of mode plain", "its jobs build no images", "Use a runner of mode "+join(Modes())+".")
 	case d.Mode == "":
 		return refuse("pipeline", "the mode is missing", "Name that of the runner that takes the jobs: "+join(Modes())+".")
