@@ -19,6 +19,7 @@ const module = "github.com/heptaup/hepta"
 // listed is a package as `go list` describes it.
 type listed struct {
 	ImportPath string
+	Name       string
 	Imports    []string
 	Deps       []string
 	Module     *struct{ Path string }
@@ -26,7 +27,7 @@ type listed struct {
 
 func goList(t *testing.T, args ...string) []listed {
 	t.Helper()
-	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,Deps,Module"}, args...)...)
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Name,Imports,Deps,Module"}, args...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

@@ -26,7 +26,8 @@ func Example() {
 	}
 }
 
-// Labels go on the container that is to be reached through the proxy.
+// Labels go on a container of the same stack, such as heptapod.Config.Labels:
+// see hepta.Combine. Proxy.Labels are for any other container.
 func ExampleLabels() {
 	cfg := traefik.Config{TLS: traefik.TLS{Email: "admin@example.org"}}
 	labels := traefik.Labels(cfg, traefik.Route{Name: "wiki", Host: "wiki.example.org", Port: 8000})

@@ -27,9 +27,10 @@ func (r Route) Validate() error {
 	return &fault.Error{Op: "publish route", What: r.Name, Why: why, Remedy: remedy}
 }
 
-// Labels publish routes of one container through the proxy that cfg describes,
-// which believes them only beside its stack's proof: Proxy.Labels has that too.
-// The values are literal: a $ is not doubled. The routes are valid ones.
+// Labels publish routes of one container of the proxy's own stack: what brings
+// that up adds the stack's proof, without which the proxy believes no label. A
+// container of somebody else needs those of Proxy.Labels. The values are
+// literal: a $ is not doubled. The routes are valid ones.
 func Labels(cfg Config, routes ...Route) map[string]string {
 	cfg = cfg.withDefaults()
 	labels := published(cfg)
