@@ -79,7 +79,7 @@ func TestImagesArePinned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"traefik.DefaultImage", "registry.DefaultMirrorImage", "runner.DefaultImage", "runner.DefaultJobImage", "runner.DefaultRootlessImage", "runner.BuildKitImage", "ci.BaseImage"} {
+	for _, name := range []string{"traefik.DefaultImage", "registry.DefaultMirrorImage", "runner.DefaultImage", "jobmode.Image", "jobmode.RootlessImage", "jobmode.BuildKitImage", "ci.BaseImage"} {
 		if !named[name] {
 			t.Errorf("%s was not looked at", name)
 		}
