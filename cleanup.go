@@ -13,6 +13,7 @@ import (
 	"github.com/heptaup/hepta/heptapod"
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/opaque"
 	"github.com/heptaup/hepta/registry"
 )
 
@@ -110,7 +111,7 @@ func (s *Stack) setCleanup(ctx context.Context, host converge.Host, text string)
 	if string(was) == text {
 		return nil
 	}
-	client, err := s.forge.ClientOn(ctx, host)
+	client, err := s.forge.ClientOn(ctx, opaque.Hide(host))
 	if err != nil {
 		return err
 	}

@@ -108,12 +108,14 @@ func (f *Forge) sentMail(to string, result converge.ExecResult) (SentMail, error
 	return sent, nil
 }
 
-// hiddenMail is what a relay or a program of the forge says, without passwords.
+// hiddenMail is what a relay or a program of the forge says, without passwords
+// and without what own lines of gitlab.rb hold.
 func (f *Forge) hiddenMail(said string) string {
 	if m := f.cfg.SMTP; m != nil && !m.Password.Empty() {
 		said = strings.ReplaceAll(said, m.Password.Reveal(), "***")
 	}
-	return f.hidden(said)
+	c := converge.Container{Hide: rubySecrets(f.cfg.Ruby)}
+	return c.Hidden(said)
 }
 
 // remedy is what to look at in heptapod.smtp, by the class of Ruby's error.
