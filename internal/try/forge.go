@@ -17,7 +17,6 @@ import (
 const (
 	forgeHost    = "hg.hepta.test"
 	registryHost = "registry.hepta.test"
-	standinImage = "octobus/heptapod:17.8"
 )
 
 // config describes the forge of the trial.

@@ -24,7 +24,11 @@ func (t *trial) equip(ctx context.Context) error {
 	}
 	described := string(configuration())
 	if t.Image != "" {
-		described = strings.Replace(described, standinImage, t.Image, 1)
+		cfg, err := Options{}.config()
+		if err != nil {
+			return err
+		}
+		described = strings.Replace(described, cfg.Heptapod.Image, t.Image, 1)
 	}
 	pack, err := archive([]file{
 		{path: "usr/local/bin/hepta", content: program, mode: 0o755},
