@@ -206,6 +206,10 @@ var badInputRows = []badInputRow{
 	{key: "runner.session_server.host", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {session_server: {host: ¤}}", value: "vm-2.c.d"},
 	{key: "runner.session_server.port", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {session_server: {host: c.d, port: ¤}}", value: "9093"},
 	{key: "runner.session_server.timeout", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {session_server: {timeout: ¤}}", value: "60"},
+	{key: "runner.prune", yaml: "forge: a.b\nrunner: {prune: ¤}", value: "{keep: 20g}"},
+	{key: "runner.prune.keep", yaml: "forge: a.b\nrunner: {prune: {keep: ¤}}", value: "20g"},
+	{key: "runner.prune.every", yaml: "forge: a.b\nrunner: {prune: {keep: 20g, every: ¤}}", value: "week"},
+	{key: "runner.prune.dedicated", yaml: "forge: a.b\nrunner: {prune: {keep: 20g, dedicated: ¤}}", value: "true"},
 	{key: "runner.labels", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {labels: ¤}", part: "{team: ¤}", value: "§"},
 	{key: "runner.labels", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {labels: ¤}", part: "{¤: x}", value: "§", inner: true},
 

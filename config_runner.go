@@ -20,6 +20,8 @@ type RunnerContainer struct {
 	ExtraHosts []string `yaml:"extra_hosts" check:"hostentry"`
 	// Variables of the runner's own process, as NAME=value, such as HTTPS_PROXY and NO_PROXY. Not for secrets: docker inspect shows them. Those of jobs stand at each runner.
 	Environment []string `yaml:"environment" check:"env" private:"inside"`
+	// Keep what runners and jobs have pulled and built on the Docker host to a size, by the timer of hepta systemd. Default: nothing is removed by itself.
+	Prune *Prune `yaml:"prune"`
 	// Further labels of the container.
 	Labels map[string]string `yaml:"labels"`
 	// Terminals of running jobs in the forge's web pages. true alone is short for one with every default.
@@ -41,6 +43,16 @@ type SessionServer struct {
 	Port Port `yaml:"port" check:"published"`
 	// Seconds for which an open terminal keeps its job from ending.
 	Timeout int `yaml:"timeout" default:"1800" min:"1" max:"86400"`
+}
+
+// Prune bounds what runners and jobs keep on the Docker host.
+type Prune struct {
+	// What images and build cache of the Engine may take together, 1g at least. Beyond it what is in no use goes, what was used longest ago first. Required.
+	Keep int64 `yaml:"keep" min:"1073741824"`
+	// How often the timer looks.
+	Every string `yaml:"every" default:"day" oneof:"hour day week"`
+	// Nobody but the runners and their jobs pulls or builds on this Engine: then the build cache goes too, and every image that came from a registry or has no name any more. Without it only images that jobs have labelled as theirs, and those that the runners' own sections name.
+	Dedicated bool `yaml:"dedicated"`
 }
 
 // Runner is one runner.

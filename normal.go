@@ -35,6 +35,10 @@ func (c *Config) normal() *Config {
 		d := *n.Traefik.Dashboard
 		n.Traefik.Dashboard = &d
 	}
+	if n.Runner.Prune != nil {
+		p := *n.Runner.Prune
+		n.Runner.Prune = &p
+	}
 	n.Runners = slices.Clone(n.Runners)
 	if s := n.Runner.SessionServer; s != nil {
 		own := *s

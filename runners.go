@@ -80,11 +80,24 @@ func (s *Stack) RemoveRunner(ctx context.Context, name string) error {
 }
 
 // PruneRunners finds what jobs have left on the Engine, and with Force removes
-// it: see runner.Prune. Which runners are the stack's own it knows itself.
+// it: see runner.Prune. Which runners are the stack's own it knows itself, and
+// with a Limit what these pull and which images the stack needs.
 func (s *Stack) PruneRunners(ctx context.Context, o runner.PruneOptions) (*runner.Pruned, error) {
 	docker, err := s.docker(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if o.Limit != nil {
+		limit := *o.Limit
+		r, err := s.runners(s.unlockedAPI)
+		if err != nil {
+			return nil, err
+		}
+		limit.Pulled = append(slices.Clone(limit.Pulled), r.JobImages()...)
+		for _, c := range s.want.Containers {
+			limit.Spare = append(limit.Spare, c.Image)
+		}
+		o.Limit = &limit
 	}
 	o.Manager = func(ctx context.Context) runner.Manager { return s.runnerManager(ctx, true) }
 	return runner.Prune(ctx, docker, o)

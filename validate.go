@@ -73,6 +73,9 @@ func (c *Config) contradictions() []yamlconfig.Problem {
 	if converge.IsNetworkMode(c.Network) {
 		add("network", "%q is a network mode of the Engine, where containers do not find each other by name: name a network of your own, as in web", c.Network)
 	}
+	if p := c.Runner.Prune; p != nil && p.Keep == 0 {
+		add("runner.prune.keep", "is missing: how much images and build cache may take, as in 20g")
+	}
 	if c.elsewhere() {
 		c.beside(add)
 		return problems

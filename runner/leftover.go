@@ -22,6 +22,8 @@ const (
 	LeftNetwork   LeftoverKind = "network"
 	LeftVolume    LeftoverKind = "volume"
 	LeftImage     LeftoverKind = "image"
+	// LeftBuildCache is what builds on the Engine have kept; see DiskLimit.
+	LeftBuildCache LeftoverKind = "build cache"
 )
 
 // Leftover is something that bears the marks of a job.
@@ -45,6 +47,10 @@ type Leftover struct {
 	alias  bool   // an image that keeps another name
 	left   bool   // a cache of a token that no section holds any more
 	shared bool   // a container with volumes that were there before it: they stay
+
+	limited bool      // an image that goes only where there is no room for it
+	keep    int64     // bytes of a build cache that stay
+	until   time.Time // a build cache that was used since stays
 }
 
 // yard is what the Engine holds, as Prune looks at it.
@@ -270,7 +276,7 @@ func measure(list []Leftover, usage types.DiskUsage) {
 	}
 	counted := map[string]bool{}
 	for i := range list {
-		if list[i].Kept != "" || list[i].alias {
+		if list[i].Kept != "" || list[i].alias || list[i].Kind == LeftBuildCache {
 			continue
 		}
 		list[i].Bytes = size[list[i].ID]

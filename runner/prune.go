@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
@@ -35,6 +36,7 @@ type PruneAPI interface {
 	NetworkRemove(ctx context.Context, network string) error
 	VolumeRemove(ctx context.Context, volumeID string, force bool) error
 	ImageRemove(ctx context.Context, image string, options image.RemoveOptions) ([]image.DeleteResponse, error)
+	BuildCachePrune(ctx context.Context, options build.CachePruneOptions) (*build.CachePruneReport, error)
 }
 
 // PruneOptions is for Prune.
@@ -46,6 +48,9 @@ type PruneOptions struct {
 	// KeepCaches leaves the caches of projects, which make later jobs faster,
 	// apart from those of a token that Manager has no more: no job finds them.
 	KeepCaches bool
+	// Limit, where it is set, keeps images and build cache to a size instead of
+	// removing all images that jobs have built. Sizes are asked for then.
+	Limit *DiskLimit
 	// NoSizes leaves out how much each frees: an Engine with much on it takes
 	// minutes to tell.
 	NoSizes bool
@@ -63,6 +68,9 @@ type Pruned struct {
 	Leftovers []Leftover `json:"leftovers"`
 	// Bytes are those of what goes, or with Force of what went.
 	Bytes int64 `json:"bytes"`
+	// Over is how much images and build cache take beyond PruneOptions.Limit,
+	// in what is in use or not the runners'.
+	Over int64 `json:"over,omitempty"`
 }
 
 // Prune finds what the jobs of GitLab runners have left on an Engine, those of
@@ -80,8 +88,18 @@ func Prune(ctx context.Context, docker PruneAPI, o PruneOptions) (*Pruned, error
 	if err != nil {
 		return nil, err
 	}
-	p := &Pruned{Leftovers: y.leftovers(o.Now.Add(-cmp.Or(o.Age, DefaultPruneAge)), o.KeepCaches)}
-	if !o.NoSizes && slices.ContainsFunc(p.Leftovers, func(l Leftover) bool { return l.Kept == "" }) {
+	after := o.Now.Add(-cmp.Or(o.Age, DefaultPruneAge))
+	p := &Pruned{Leftovers: y.leftovers(after, o.KeepCaches)}
+	if o.Limit != nil {
+		usage, err := diskUsage(ctx, docker)
+		if err != nil {
+			return nil, fmt.Errorf("ask engine what takes its disk: %w", err)
+		}
+		if err := limitDisk(ctx, docker, y, p, *o.Limit, usage, after); err != nil {
+			return nil, err
+		}
+		measure(p.Leftovers, usage)
+	} else if !o.NoSizes && slices.ContainsFunc(p.Leftovers, func(l Leftover) bool { return l.Kept == "" }) {
 		usage, err := diskUsage(ctx, docker)
 		if err != nil {
 			return nil, fmt.Errorf("ask engine what takes its disk: %w", err)
@@ -95,7 +113,7 @@ func Prune(ctx context.Context, docker PruneAPI, o PruneOptions) (*Pruned, error
 			continue
 		}
 		if o.Force {
-			err := l.remove(ctx, docker)
+			err := l.remove(ctx, docker, o.Now)
 			switch {
 			case errdefs.IsConflict(err), errdefs.IsPermissionDenied(err): // a job has taken it meanwhile
 				l.Kept = "it is in use"
@@ -200,7 +218,7 @@ func diskUsage(ctx context.Context, docker PruneAPI) (types.DiskUsage, error) {
 	defer tick.Stop()
 	for {
 		usage, err := docker.DiskUsage(ctx, types.DiskUsageOptions{
-			Types: []types.DiskUsageObject{types.ContainerObject, types.ImageObject, types.VolumeObject}})
+			Types: []types.DiskUsageObject{types.ContainerObject, types.ImageObject, types.VolumeObject, types.BuildCacheObject}})
 		if err == nil || !strings.Contains(err.Error(), "already running") {
 			return usage, err
 		}
@@ -214,7 +232,7 @@ func diskUsage(ctx context.Context, docker PruneAPI) (types.DiskUsage, error) {
 
 // remove removes it unless it is in use: nothing is forced, apart from the end
 // of a container that runs for nobody.
-func (l Leftover) remove(ctx context.Context, docker PruneAPI) error {
+func (l *Leftover) remove(ctx context.Context, docker PruneAPI, now time.Time) error {
 	switch l.Kind {
 	case LeftContainer:
 		return docker.ContainerRemove(ctx, l.ID, container.RemoveOptions{RemoveVolumes: !l.shared, Force: l.orphan})
@@ -223,6 +241,8 @@ func (l Leftover) remove(ctx context.Context, docker PruneAPI) error {
 	case LeftVolume:
 		return docker.VolumeRemove(ctx, l.ID, false)
 	}
-	_, err := docker.ImageRemove(ctx, cmp.Or(l.tag, l.ID), image.RemoveOptions{PruneChildren: true})
-	return err
+	if l.Kind == LeftBuildCache {
+		return pruneCache(ctx, docker, l, now)
+	}
+	return removeImage(ctx, docker, *l)
 }

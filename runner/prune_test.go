@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
@@ -133,6 +134,10 @@ func (a *attic) ImageRemove(_ context.Context, id string, o image.RemoveOptions)
 		return nil, errors.New("not like that")
 	}
 	return nil, a.remove("image", id)
+}
+
+func (a *attic) BuildCachePrune(context.Context, build.CachePruneOptions) (*build.CachePruneReport, error) {
+	return nil, errors.New("nobody asked for that")
 }
 
 // job are the labels of a job's things.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/internal/render"
 	"github.com/heptaup/hepta/runner"
 )
@@ -20,15 +21,20 @@ func runnerPruneCommand(t terminal) *cli.Command {
 			"They are known by the names and labels that every runner gives to what it makes, this stack's\n" +
 			"or another's; a label that an image brings does not count. Nothing else is touched, nor what a\n" +
 			"job uses that runs. What was in use less than --older-than ago stays, for a job has moments\n" +
-			"without a container. What runs for a job of this stack whose runner has died goes at once.\n\n" +
+			"without a container. What runs for a job of this stack whose runner has died goes at once.\n" +
+			"With --to-size it keeps images and build cache of the Engine to the size that runner.prune in\n" +
+			"hepta.yaml gives, and leaves caches of projects alone: that is what the timer of 'hepta systemd'\n" +
+			"runs. docs/runners.md says what it never takes.\n\n" +
 			"Examples:\n" +
 			"   hepta runner prune\n" +
 			"   hepta runner prune --force --keep-caches\n" +
+			"   hepta runner prune --to-size\n" +
 			"   hepta runner prune --older-than 24h --json | jq '.bytes'",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "force", Usage: "remove what is listed"},
 			&cli.DurationFlag{Name: "older-than", Value: runner.DefaultPruneAge, DefaultText: "1h", Usage: "how long it must have been out of use"},
 			&cli.BoolFlag{Name: "keep-caches", Usage: "leave the caches of projects, which make their next jobs faster; those of a token that is no more go"},
+			&cli.BoolFlag{Name: "to-size", Usage: "keep images and build cache to the size of runner.prune in hepta.yaml"},
 			&cli.BoolFlag{Name: "no-sizes", Usage: "do not ask what each frees, which takes an Engine with much on it minutes"},
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "also list what stays, and why"},
 			&cli.BoolFlag{Name: "json", Usage: "write the list as JSON, with what stays"},
@@ -42,8 +48,15 @@ func runnerPruneCommand(t terminal) *cli.Command {
 				return err
 			}
 			defer s.close()
-			p, err := s.stack.PruneRunners(c.Context, runner.PruneOptions{Force: c.Bool("force"), Age: c.Duration("older-than"),
-				KeepCaches: c.Bool("keep-caches"), NoSizes: c.Bool("no-sizes")})
+			o := runner.PruneOptions{Force: c.Bool("force"), Age: c.Duration("older-than"), KeepCaches: c.Bool("keep-caches"), NoSizes: c.Bool("no-sizes")}
+			if c.Bool("to-size") {
+				described := s.stack.Config().Runner.Prune
+				if described == nil {
+					return &fault.Error{Op: "keep the disk to a size", Why: "hepta.yaml gives none", Remedy: "Add it, for example: runner: {prune: {keep: 20g}}"}
+				}
+				o.KeepCaches, o.Limit = true, &runner.DiskLimit{Keep: described.Keep, Dedicated: described.Dedicated}
+			}
+			p, err := s.stack.PruneRunners(c.Context, o)
 			s.progress.Close()
 			if p == nil {
 				return err
@@ -86,8 +99,11 @@ func pruneTable(p *runner.Pruned, force, all, sizes bool, now time.Time) render.
 		text += fmt.Sprintf("; %s %s", render.Bytes(p.Bytes), would)
 	}
 	rows.Below = []string{fmt.Sprintf("%s. Kept: %d.", text, stays)}
+	if p.Over > 0 {
+		rows.Below = append(rows.Below, render.Bytes(p.Over)+" more than runner.prune.keep stay: in use, or not the runners' to remove.")
+	}
 	if !force && goes > 0 {
-		rows.Below = append(rows.Below, "Nothing was done: 'hepta runner prune --force' removes them.")
+		rows.Below = append(rows.Below, "Nothing was done: the same command with --force removes them.")
 	}
 	return rows
 }

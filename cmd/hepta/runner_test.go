@@ -70,7 +70,7 @@ func TestPruneTable(t *testing.T) {
 		force, all, sizes bool
 		want              []string
 	}{
-		{"dry run", false, false, true, []string{"2.0 MB", "To be removed: 1; 2.0 MB would be freed. Kept: 1.", "Nothing was done: 'hepta runner prune --force' removes them."}},
+		{"dry run", false, false, true, []string{"2.0 MB", "To be removed: 1; 2.0 MB would be freed. Kept: 1.", "Nothing was done: the same command with --force removes them."}},
 		{"forced", true, true, true, []string{"Removed: 1; 2.0 MB freed. Kept: 1.", "its job runs"}},
 		{"no sizes", true, false, false, []string{"Removed: 1. Kept: 1."}},
 	} {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
@@ -31,8 +32,9 @@ func systemdCommand(t terminal) *cli.Command {
 		Usage: "write a systemd service and timer that keep the stack as described",
 		Description: "Shows two units of systemd: a service that runs 'hepta up', and a timer that starts it each\n" +
 			"day. 'hepta up' only looks when nothing is to be done; otherwise it renews what ends, such as\n" +
-			"the certificates of tls mode internal, and puts right what has changed. With --install they are\n" +
-			"written to " + systemdDir + " and the timer is started.\n\n" +
+			"the certificates of tls mode internal, and puts right what has changed. Where runner.prune is\n" +
+			"described, a second pair runs 'hepta runner prune --force --to-size' as often as that says. With\n" +
+			"--install they are written to " + systemdDir + " and the timers are started.\n\n" +
 			"Examples:\n" +
 			"   hepta systemd\n" +
 			"   sudo hepta systemd --install\n" +
@@ -50,11 +52,25 @@ func systemdCommand(t terminal) *cli.Command {
 				return err
 			}
 			service, timer := d.Units()
-			if c.Bool("install") {
-				return installUnits(c, t, service, timer)
+			pairs := [][2]hepta.SystemdUnit{{service, timer}}
+			if service, timer, ok := d.PruneUnits(); ok {
+				pairs = append(pairs, [2]hepta.SystemdUnit{service, timer})
 			}
-			for _, u := range []hepta.SystemdUnit{service, timer} {
-				fmt.Fprintf(t.out, "## %s\n%s\n", u.Name, u.Content)
+			if c.Bool("install") {
+				for _, pair := range pairs {
+					if err := installUnits(c, t, pair[0], pair[1]); err != nil {
+						return err
+					}
+				}
+				if d.Prune == "" {
+					return removeUnits(c, t, d.PruneName())
+				}
+				return nil
+			}
+			for _, pair := range pairs {
+				for _, u := range pair {
+					fmt.Fprintf(t.out, "## %s\n%s\n", u.Name, u.Content)
+				}
 			}
 			return nil
 		}),
@@ -84,6 +100,9 @@ func systemdOf(c *cli.Context, t terminal) (hepta.Systemd, error) {
 	}
 	cfg := s.stack.Config()
 	d = hepta.Systemd{Stack: cfg.Stack, Program: program, File: file, Host: c.String(flagHost), When: c.String("when"), User: c.String("user")}
+	if cfg.Runner.Prune != nil {
+		d.Prune = cfg.Runner.Prune.Every
+	}
 	if d.User == "" {
 		me, err := user.Current()
 		if err != nil {
@@ -124,5 +143,24 @@ func installUnits(c *cli.Context, t terminal, service, timer hepta.SystemdUnit) 
 		}
 	}
 	fmt.Fprintf(t.out, "Wrote %s and %s to %s. Its next run: systemctl list-timers %[2]s\n", service.Name, timer.Name, dir)
+	return nil
+}
+
+// removeUnits stops and removes what an earlier --install has written for what
+// is no longer described.
+func removeUnits(c *cli.Context, t terminal, name string) error {
+	for _, kind := range []string{".timer", ".service"} {
+		path := filepath.Join(c.String("dir"), name+kind)
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if out, err := exec.CommandContext(c.Context, "systemctl", "disable", "--now", name+kind).CombinedOutput(); err != nil {
+			return &fault.Error{Op: "stop", What: name + kind, Why: strings.TrimSpace(string(out)), Err: err, Remedy: "Stop it by hand: sudo systemctl disable --now " + name + kind}
+		}
+		if err := os.Remove(path); err != nil {
+			return fmt.Errorf("remove unit: %w", err)
+		}
+		fmt.Fprintf(t.out, "Removed %s: runner.prune is no longer described.\n", name+kind)
+	}
 	return nil
 }
