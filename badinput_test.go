@@ -368,11 +368,13 @@ func TestCertificatesThatCannotServe(t *testing.T) {
 	_, otherKey := issue("a.b", time.Now())
 	elsewhere, elsewhereKey := issue("c.d", time.Now())
 	old, oldKey := issue("a.b", time.Now().Add(-pki.LeafLife-time.Hour))
+	early, earlyKey := issue("a.b", time.Now().Add(48*time.Hour))
 	for _, c := range []struct{ name, certificate, key, want string }{
 		{"good", good, goodKey, ""},
 		{"another key", good, otherKey, "2:43: tls.key: certificate and key do not belong together: name the key that the certificate was made for"},
 		{"another host", elsewhere, elsewhereKey, "2:33: tls.certificate: certificate does not cover the host: a.b; it names c.d: get a certificate for all of a.b"},
 		{"expired", old, oldKey, "2:33: tls.certificate: certificate is not valid at this time: it has ended, it was valid from "},
+		{"of tomorrow", early, earlyKey, "2:33: tls.certificate: certificate is not valid at this time: its time has not begun, it is valid from "},
 	} {
 		b.write("crt", c.certificate)
 		b.write("key", c.key)

@@ -321,7 +321,7 @@ func FuzzParse(f *testing.F) {
 func TestAuthoritiesOfRunners(t *testing.T) {
 	c := &Config{Forge: Forge{Host: "a.b"}}
 	c.Runner.CA = []byte("another authority")
-	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "runner.ca: holds no certificate") {
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "runner.ca: there is no certificate") {
 		t.Errorf("got %v", err)
 	}
 	other, err := pki.New("another", time.Now())

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/pki"
 )
 
 // A forge elsewhere leaves nothing but its runners to bring up.
@@ -78,6 +80,45 @@ func TestForgeElsewhereProblems(t *testing.T) {
 		_, err := Load(path)
 		if err == nil || strings.Count(err.Error(), "\n") != 0 || !strings.Contains(strings.TrimPrefix(err.Error(), filepath.Dir(path)+"/"), want) {
 			t.Errorf("%q:\n got %v\nwant %s", text, err, want)
+		}
+	}
+}
+
+// A key that lies beside the certificate of an authority is given to no runner.
+func TestKeyBesideAnAuthorityGoesNowhere(t *testing.T) {
+	dir := t.TempDir()
+	authority, err := pki.New("test", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle, err := authority.Issue([]string{"forge.example"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, yaml := range []string{
+		"forge: {url: https://forge.example}\nrunner: {ca: both.pem}\nrunners: [{name: a, mode: plain, forge: {token_file: token}}]\n",
+		"forge: forge.example\nrunner: {ca: both.pem}\nheptapod: {smtp: {address: mail.example, ca: both.pem}}\nrunners: [{name: a, mode: plain}]\n",
+	} {
+		for name, text := range map[string]string{"hepta.yaml": yaml, "both.pem": string(bundle), "token": "glrt-given"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cfg, err := Load(filepath.Join(dir, "hepta.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := string(s.cfg.authorities(nil)); strings.Contains(text, "PRIVATE KEY") || !strings.Contains(text, "BEGIN CERTIFICATE") {
+			t.Errorf("authorities of runners: %s", text)
+		}
+		for _, f := range s.want.Files {
+			if strings.Contains(string(f.Content), "PRIVATE KEY") && !f.Secret {
+				t.Errorf("%s has the key", f.Path)
+			}
 		}
 	}
 }

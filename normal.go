@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/pki"
 	"github.com/heptaup/hepta/internal/yamlconfig"
 	"github.com/heptaup/hepta/traefik"
 )
@@ -70,6 +71,9 @@ func (c *Config) normal() *Config {
 		if n.TLS.Email != "" {
 			n.TLS.Mode = string(traefik.TLSACME)
 		}
+	}
+	if len(n.Runner.CA) > 0 {
+		n.Runner.CA = pki.AuthoritiesOr(n.Runner.CA)
 	}
 	yamlconfig.SetDefaults(&n)
 	n.Data = cmp.Or(n.Data, converge.DefaultData(n.Stack))

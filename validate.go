@@ -2,7 +2,6 @@ package hepta
 
 import (
 	"cmp"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"reflect"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/pki"
 	"github.com/heptaup/hepta/internal/yamlconfig"
 	"github.com/heptaup/hepta/traefik"
 )
@@ -92,8 +92,9 @@ func (c *Config) contradictions() []yamlconfig.Problem {
 		add("acme", "contradicts tls.mode %s", c.TLS.Mode)
 	}
 	n := c.normal()
-	if n.bundles() && !x509.NewCertPool().AppendCertsFromPEM(n.Runner.CA) {
-		add("runner.ca", "holds no certificate in PEM")
+	var given *pki.GivenError
+	if _, err := pki.Authorities(n.Runner.CA); n.bundles() && errors.As(err, &given) {
+		add("runner.ca", "%s: %s", given.Why, given.Remedy)
 	}
 	if n.Heptapod.Host == "" {
 		add("heptapod.host", "the forge's host name is missing: write forge: hg.example.org, with the name that people open")

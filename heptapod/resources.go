@@ -190,9 +190,8 @@ func (f *Forge) files() ([]converge.File, error) {
 		})
 	}
 	if m := f.cfg.SMTP; m != nil && len(m.CA) > 0 {
-		// Programs of the image that are not root read it: without the key that a
-		// file of somebody's may have as well.
-		files = append(files, converge.File{Path: fileSMTPCA, Mode: 0o644, Content: pki.Blocks(m.CA, "CERTIFICATE"), Apply: reconfigure})
+		// Programs of the image that are not root read it.
+		files = append(files, converge.File{Path: fileSMTPCA, Mode: 0o644, Content: pki.AuthoritiesOr(m.CA), Apply: reconfigure})
 	}
 	if r := f.cfg.Registry; r != nil && r.ownTLS() {
 		reload := &converge.Apply{Service: Service, Cmd: []string{"gitlab-ctl", "hup", "nginx"}, Timeout: time.Minute}

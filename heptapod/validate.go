@@ -2,7 +2,6 @@ package heptapod
 
 import (
 	"bytes"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -154,8 +153,9 @@ func (p *problems) mail(m *SMTP) {
 	if !m.Password.Empty() && m.User == "" {
 		p.add("heptapod.smtp.user", "there is a password and no user", "name the user, or leave the password out")
 	}
-	if len(m.CA) > 0 && !x509.NewCertPool().AppendCertsFromPEM(m.CA) {
-		p.add("heptapod.smtp.ca", "there is no certificate in PEM in it", "name a file of PEM certificates")
+	var given *pki.GivenError
+	if _, err := pki.Authorities(m.CA); len(m.CA) > 0 && errors.As(err, &given) {
+		p.add("heptapod.smtp.ca", "%s", given.Remedy, given.Why)
 	}
 	p.oneLine("heptapod.smtp.password_file", m.Password)
 	p.mailAddress("heptapod.smtp.from", m.From)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/jobmode"
+	"github.com/heptaup/hepta/internal/pki"
 )
 
 // The images that are used when none is named, each by its exact version:
@@ -38,6 +39,7 @@ func (cfg Config) withDefaults() Config {
 	cfg.DrainSeconds = cmp.Or(cfg.DrainSeconds, 600)
 	cfg.Forge.URL = strings.TrimRight(cfg.Forge.URL, "/")
 	if len(cfg.CA) > 0 {
+		cfg.CA = pki.AuthoritiesOr(cfg.CA)
 		cfg.CAFile = cmp.Or(cfg.CAFile, FileCA)
 	}
 	if cfg.SessionServer != nil {

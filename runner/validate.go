@@ -2,7 +2,6 @@ package runner
 
 import (
 	"cmp"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -15,6 +14,7 @@ import (
 	"github.com/heptaup/hepta/internal/converge"
 	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/internal/pattern"
+	"github.com/heptaup/hepta/internal/pki"
 	"github.com/heptaup/hepta/internal/runnername"
 )
 
@@ -118,8 +118,9 @@ func (p *problems) forge(cfg Config) {
 	if strings.HasPrefix(cfg.Forge.Token.Reveal(), "glrt-") {
 		p.add("forge.token", "give it to that runner, as runners[].forge.token_file", "a token that begins with glrt- is the one of a runner that is made already")
 	}
-	if len(cfg.CA) > 0 && !x509.NewCertPool().AppendCertsFromPEM(cfg.CA) {
-		p.add("runner.ca", "give the authority's certificate in PEM", "it holds no certificate")
+	var given *pki.GivenError
+	if _, err := pki.Authorities(cfg.CA); len(cfg.CA) > 0 && errors.As(err, &given) {
+		p.add("runner.ca", given.Remedy, "%s", given.Why)
 	}
 }
 

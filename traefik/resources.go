@@ -56,7 +56,7 @@ func (p *Proxy) resources() converge.Stack {
 		files = append(files, converge.File{Path: acmeFile, Mode: 0o600, Secret: true, Once: true})
 		reads = append(reads, converge.Read{Paths: []string{acmeFile}}) // which Traefik writes
 		if len(cfg.TLS.CACertificates) > 0 {
-			files = append(files, converge.File{Path: acmeCAFile, Mode: 0o644, Content: cfg.TLS.CACertificates})
+			files = append(files, converge.File{Path: acmeCAFile, Mode: 0o644, Content: pki.AuthoritiesOr(cfg.TLS.CACertificates)})
 			c.RecreateOn = []string{acmeCAFile}
 		}
 	}

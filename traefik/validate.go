@@ -2,7 +2,6 @@ package traefik
 
 import (
 	"bytes"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -195,8 +194,9 @@ func (p *problems) acme(cfg Config) {
 			p.add("tls.server", "name the ACME directory, as in https://acme-staging-v02.api.letsencrypt.org/directory", "it is no https URL")
 		}
 	}
-	if len(t.CACertificates) > 0 && !x509.NewCertPool().AppendCertsFromPEM(t.CACertificates) {
-		p.add("tls.ca", "name a file of PEM certificates", "there is no certificate in it")
+	var given *pki.GivenError
+	if _, err := pki.Authorities(t.CACertificates); len(t.CACertificates) > 0 && errors.As(err, &given) {
+		p.add("tls.ca", given.Remedy, "%s", given.Why)
 	}
 	for _, host := range cfg.hosts() {
 		if isAddress(host) {
