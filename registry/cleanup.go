@@ -53,7 +53,9 @@ func cleanupOf(p *gitlab.Project) *Cleanup {
 	if e == nil {
 		return nil
 	}
-	return &Cleanup{Keep: int(e.KeepN), OlderThan: e.OlderThan, Tags: cmp.Or(e.NameRegexDelete, e.NameRegex), KeepTags: e.NameRegexKeep, Every: e.Cadence, Enabled: e.Enabled}
+	//lint:ignore SA1019 the forge answers with the name that the library calls deprecated
+	tags := cmp.Or(e.NameRegexDelete, e.NameRegex)
+	return &Cleanup{Keep: int(e.KeepN), OlderThan: e.OlderThan, Tags: tags, KeepTags: e.NameRegexKeep, Every: e.Cadence, Enabled: e.Enabled}
 }
 
 // SetCleanup gives projects a policy: those named, and those of groups that are
