@@ -63,9 +63,12 @@ func (s *Server) ciEvent(ctx context.Context, p *store.Project, pl *store.Pipeli
 			return s.repos.ChangedSince(ctx, p.Path, base, pl.SHA)
 		},
 	}
+	masked := map[string]bool{}
 	for _, v := range s.pipelineScope(p, pl) {
 		ev.Variables[v.Key] = v.Value
+		masked[v.Key] = v.Masked
 	}
+	ev.Masked = func(name string) bool { return masked[name] }
 	ev.User = s.userVariables(pl.UserID)
 	return ev
 }

@@ -22,6 +22,8 @@ type Event struct {
 	Tag       bool
 	Default   string            // the default branch's name
 	Variables map[string]string // what rules and only:variables can see, predefined ones included
+	// Masked reports whether a variable is masked; nil says that none is.
+	Masked func(name string) bool
 	// User are variables about who made the event: rules of the workflow and of
 	// jobs see them, those of includes do not.
 	User map[string]string

@@ -7,6 +7,16 @@ import (
 
 var reference = regexp.MustCompile(`\$\$|\$[A-Za-z_][A-Za-z0-9_]*|\$\{[A-Za-z_][A-Za-z0-9_]*\}`)
 
+// maskedIn is the first masked variable that a text refers to.
+func (e *Event) maskedIn(text string) string {
+	for _, ref := range reference.FindAllString(text, -1) {
+		if name := strings.Trim(ref, "${}"); e.Masked != nil && e.Masked(name) {
+			return name
+		}
+	}
+	return ""
+}
+
 const maxExpanded = 1 << 20
 
 // Expand replaces $NAME and ${NAME} by what get knows, as the forge does it

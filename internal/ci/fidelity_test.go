@@ -282,9 +282,11 @@ func TestInputs(t *testing.T) {
     name: {regex: ^a.*z$, default: abcz}
     where: {options: [here, there], default: here}
     own: {default: $CI_COMMIT_BRANCH}
+    image: {default: "${CI_COMMIT_BRANCH}:$OF_THE_JOB"}
+    secret: {default: "x-$TOKEN"}
 ---
 j:
-  script: [ "$[[ inputs.text | truncate(1,3) ]]", "$[[ inputs.own | expand_vars ]]", "$[[ inputs.own ]]", "all $[[ inputs.list ]]" ]
+  script: [ "$[[ inputs.text | truncate(1,3) ]]", "$[[ inputs.own | expand_vars ]]", "$[[ inputs.own ]]", "$[[ inputs.image | expand_vars ]]", "all $[[ inputs.list ]]" ]
   tags: $[[ inputs.list ]]
   interruptible: $[[ inputs.flag ]]
   parallel: $[[ inputs.count ]]
@@ -302,7 +304,7 @@ j:
 	if got := jobNames(p); got != "j 1/2 j 2/2 abcz-here" {
 		t.Errorf("jobs %q", got)
 	}
-	if d := cmp.Diff([]string{"bcd", "main", "$CI_COMMIT_BRANCH", `all ["one", "two"]`}, p.Jobs[0].Script); d != "" {
+	if d := cmp.Diff([]string{"bcd", "main", "$CI_COMMIT_BRANCH", "main:$OF_THE_JOB", `all ["one", "two"]`}, p.Jobs[0].Script); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff([]string{"one", "two"}, p.Jobs[0].Tags); d != "" {
@@ -320,12 +322,14 @@ j:
 			t.Errorf("%s: %v", given, err)
 		}
 	}
+	e.Variables["TOKEN"], e.Masked = "s3cret", func(name string) bool { return name == "TOKEN" }
 	for block, want := range map[string]string{
-		"inputs.none":               "unknown interpolation key: `none`",
-		"inputs.text | shout":       "no function matching `shout`: check that the function name, arguments, and types are correct",
-		"inputs.list | expand_vars": "invalid input type: expand_vars can only be used with string inputs",
+		"inputs.none":                 "unknown interpolation key: `none`",
+		"inputs.text | shout":         "no function matching `shout`: check that the function name, arguments, and types are correct",
+		"inputs.secret | expand_vars": "variable expansion error: masked variables cannot be expanded (TOKEN)",
+		"inputs.list | expand_vars":   "invalid input type: expand_vars can only be used with string inputs",
 	} {
-		_, err := Parse([]byte("spec: {inputs: {text: {default: x}, list: {type: array, default: []}}}\n---\nj: {script: [\"$[[ "+block+" ]]\"]}\n"), "f")
+		_, err := ParseWith([]byte("spec: {inputs: {text: {default: x}, secret: {default: x-$TOKEN}, list: {type: array, default: []}}}\n---\nj: {script: [\"$[[ "+block+" ]]\"]}\n"), "f", ParseOptions{Event: &e})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", block, err)
 		}

@@ -179,8 +179,12 @@ func (r *reader) inputValue(block string, n *yaml.Node) *value {
 		text := v.text
 		switch {
 		case call == "expand_vars":
-			if r.expand != nil {
-				text = ExpandFully(text, r.expand)
+			if r.event != nil {
+				if name := r.event.maskedIn(text); name != "" {
+					r.errs.add(r.at(n), "variable expansion error: masked variables cannot be expanded (%s)", name)
+					return nil
+				}
+				text = Expand(text, r.event.bare().written)
 			}
 		case call == "posix_escape":
 			text = posixEscape(text)

@@ -85,10 +85,7 @@ func (l *loader) load(src []byte, file string, from Include, inputs *value) *val
 		l.errs.add(place{file, at, 1}, "Invalid configuration format: %s", text)
 		return nil
 	}
-	r := &reader{file: file, errs: l.errs, done: map[*yaml.Node]*value{}, open: map[*yaml.Node]bool{}}
-	if l.options.Event != nil {
-		r.expand = l.options.Event.bare().written
-	}
+	r := &reader{file: file, errs: l.errs, done: map[*yaml.Node]*value{}, open: map[*yaml.Node]bool{}, event: l.options.Event}
 	switch {
 	case len(docs) > 1:
 		r.header(docs[0], inputs)

@@ -120,7 +120,7 @@ type reader struct {
 	done   map[*yaml.Node]*value // anchored nodes
 	open   map[*yaml.Node]bool   // anchored nodes that are being read
 	inputs map[string]*value     // of the file's header
-	expand lookup                // what expand_vars knows
+	event  *Event                // whose variables expand_vars knows
 }
 
 func (r *reader) at(n *yaml.Node) place { return place{r.file, n.Line, n.Column} }
