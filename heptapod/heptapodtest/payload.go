@@ -153,7 +153,10 @@ func (s *Server) payload(ctx context.Context, c *claimed) (*payload, error) {
 		return nil, err
 	}
 	j, p := c.job, c.project
-	vars := s.variables(c)
+	vars, err := s.withIDTokens(c, s.variables(c))
+	if err != nil {
+		return nil, err
+	}
 	out := &payload{
 		ID: j.ID, Token: c.token, AllowGitFetch: true, GitInfo: *git, Variables: vars,
 		JobInfo: jobInfo{

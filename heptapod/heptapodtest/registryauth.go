@@ -60,13 +60,16 @@ type signingKey struct {
 }
 
 func (s *Server) registryKey() (*registrytoken.Key, error) {
-	s.signing.mu.Lock()
-	defer s.signing.mu.Unlock()
-	if s.signing.key != nil {
-		return s.signing.key, nil
+	return s.signing.load(filepath.Join(s.cfg.Dir, "registry.key"), []byte(s.cfg.RegistryKey.Reveal()))
+}
+
+// load gives the key of data, that of a file, or one that is made and kept there.
+func (k *signingKey) load(path string, data []byte) (*registrytoken.Key, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.key != nil {
+		return k.key, nil
 	}
-	path := filepath.Join(s.cfg.Dir, "registry.key")
-	data := []byte(s.cfg.RegistryKey.Reveal())
 	var err error
 	if len(data) == 0 {
 		data, err = os.ReadFile(path)
@@ -81,9 +84,9 @@ func (s *Server) registryKey() (*registrytoken.Key, error) {
 		key, err = registrytoken.ParseKey(data)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("registry key: %w", err)
+		return nil, fmt.Errorf("key %s: %w", filepath.Base(path), err)
 	}
-	s.signing.key = key
+	k.key = key
 	return key, nil
 }
 

@@ -93,6 +93,8 @@ func accessRows() []accessRow {
 		{"DELETE /api/v4/projects/{id}", "/api/v4/projects/{doomed}", ``, "401 401 404 404 404 404 403 403 403 202"},
 		{"DELETE /api/v4/projects/{id}/members/{user}", "/api/v4/projects/{p}/members/{guest}", ``, "401 401 404 403 403 403 204 403 403 404"},
 		{"GET /-/health", "", ``, "200 200 200 200 200 200 200 200 200 200"},
+		{"GET /.well-known/openid-configuration", "", ``, "200 200 200 200 200 200 200 200 200 200"},
+		{"GET /oauth/discovery/keys", "", ``, "200 200 200 200 200 200 200 200 200 200"},
 		{"GET /-/liveness", "", ``, "200 200 200 200 200 200 200 200 200 200"},
 		{"GET /-/readiness", "", ``, "200 200 200 200 200 200 200 200 200 200"},
 		{"GET /users/sign_in", "", ``, "200 200 200 200 200 200 200 200 200 200"},

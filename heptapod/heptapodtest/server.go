@@ -154,7 +154,8 @@ type Server struct {
 	pushes   keyed          // one scan at a time of a project
 	verified *passwordCache // passwords that were right a moment ago
 	sessions *sessions
-	signing  signingKey
+	signing  signingKey // of the registry's tokens
+	proving  signingKey // of ID tokens
 	registry registryURL
 	included served
 }

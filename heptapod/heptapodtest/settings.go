@@ -81,6 +81,8 @@ func (s *Server) health(mux *router) {
 		}
 	}
 	mux.HandleFunc("GET /-/health", text("text/plain; charset=utf-8", "GitLab OK"))
+	mux.HandleFunc("GET /.well-known/openid-configuration", s.openIDConfiguration)
+	mux.HandleFunc("GET /oauth/discovery/keys", s.openIDKeys)
 	mux.HandleFunc("GET /-/liveness", text("application/json", `{"status":"ok"}`))
 	mux.HandleFunc("GET /-/readiness", func(w http.ResponseWriter, _ *http.Request) {
 		status, body := http.StatusOK, `{"status":"ok","master_check":[{"status":"ok"}]}`

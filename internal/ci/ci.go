@@ -122,6 +122,15 @@ type Environment struct {
 	AutoStopIn string
 }
 
+// IDToken is a variable with a token by which the job proves itself to others.
+type IDToken struct {
+	Name string
+	// Audience are those who are to take it; variables in it are not expanded.
+	Audience []string
+	// Listed says that it was written as a list, which a token then has.
+	Listed bool
+}
+
 // Job is one job of a pipeline, fully resolved.
 type Job struct {
 	Name         string
@@ -152,6 +161,7 @@ type Job struct {
 	NodeTotal      int
 	Trigger        *Trigger // instead of a script
 	Environment    *Environment
+	IDTokens       []IDToken
 	PreGetSources  []string // hooks:pre_get_sources_script
 	ResourceGroup  string   // of which one job of the project runs at a time
 	Interrupt      bool

@@ -71,9 +71,6 @@ func (d *decoder) defaults(root *value) {
 		if present(def, "identity") != nil {
 			d.ignored("default:identity")
 		}
-		if t := present(def, "id_tokens"); t != nil {
-			d.errs.add(t.at, "default:id_tokens is not supported by the embedded forge")
-		}
 	} else if def != nil && def.kind != kNull {
 		d.errs.add(def.at, "default config should be a hash")
 	}

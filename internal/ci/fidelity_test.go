@@ -79,6 +79,10 @@ func TestWhatGitLabRefuses(t *testing.T) {
 		`j: {script: [x], environment: "review?"}`:                               "jobs:j:environment name can contain only letters, digits, '-', '_', '/', '$', '{', '}', '.', and spaces, but it cannot start or end with '/'",
 		"j: {script: [x], environment: {name: review/}}":                         "jobs:j:environment name can contain only letters, digits, '-', '_', '/', '$', '{', '}', '.', and spaces, but it cannot start or end with '/'",
 		"'': {script: [x]}":                                                      "jobs name can't be blank",
+		"j: {script: [x], id_tokens: {T: {}}}":                                   "jobs:j:id_tokens:T config missing required keys: aud",
+		"j: {script: [x], id_tokens: {T: {aud: 5}}}":                             "jobs:j:id_tokens:T aud config should be an array of strings or a string",
+		"j: {script: [x], id_tokens: {T: {aud: x, expires: 1}}}":                 "jobs:j:id_tokens:T config contains unknown keys: expires",
+		"default: {id_tokens: [T]}\nj: {script: [x]}":                            "default:id_tokens config should be a hash",
 		// What only the paid editions know is unknown here.
 		"j: {script: [x], secrets: {A: {vault: b}}}":                 "jobs:j config contains unknown keys: secrets",
 		"j: {script: [x], dast_configuration: {site_profile: here}}": "jobs:j config contains unknown keys: dast_configuration",
@@ -396,9 +400,7 @@ func TestUnsupportedIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	_, err := Parse([]byte(`
 include: [{template: Jobs/SAST.gitlab-ci.yml}, {component: forge.example/org/lib/scan@1.0}, {project: org/lib, file: a.yml}, {remote: "https://example.org/a.yml"}]
-default: {id_tokens: {T: {aud: x}}}
 a: {run: [{name: one, script: x}]}
-b: {script: [x], id_tokens: {T: {aud: x}}}
 c: {script: [x], needs: [{project: org/lib, job: a, ref: main, artifacts: true}]}
 d: {script: [x], needs: [{pipeline: $UP, job: a}]}
 e: {script: [x], rules: [{exists: {paths: [x], project: org/lib}}]}
@@ -417,13 +419,11 @@ f: {trigger: {project: org/lib, inputs: {a: b}}}
 		"2 include:component is not served here: `forge.example/org/lib/scan@1.0` (the test or the caller can give it)",
 		"2 include:project is not served here: `org/lib:a.yml` (the test or the caller can give it)",
 		"2 include:remote is not served here: `https://example.org/a.yml` (the test or the caller can give it)",
-		"3 default:id_tokens is not supported by the embedded forge",
-		"4 jobs:a:run is not supported by the embedded forge",
-		"5 jobs:b:id_tokens is not supported by the embedded forge",
-		"6 jobs:c:needs:need project is not supported by the embedded forge",
-		"7 jobs:d:needs:need pipeline is not supported by the embedded forge",
-		"8 jobs:e:rules:rule:exists project is not supported here",
-		"9 jobs:f:trigger:inputs is not supported by the embedded forge",
+		"3 jobs:a:run is not supported by the embedded forge",
+		"4 jobs:c:needs:need project is not supported by the embedded forge",
+		"5 jobs:d:needs:need pipeline is not supported by the embedded forge",
+		"6 jobs:e:rules:rule:exists project is not supported here",
+		"7 jobs:f:trigger:inputs is not supported by the embedded forge",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -42,7 +42,7 @@ var (
 
 // unsupported would change what a job can do; leaving them out silently would
 // only fail later, in the job.
-var unsupported = []string{"run", "id_tokens"}
+var unsupported = []string{"run"}
 
 var unheeded = []string{"coverage", "release", "publish", "pages", "manual_confirmation"}
 
@@ -170,6 +170,9 @@ func (d *decoder) body(j *Job, in inherited) {
 	if v, path := in.get("hooks"); v != nil {
 		d.hooks(j, v, path)
 	}
+	if v, path := in.get("id_tokens"); v != nil {
+		j.IDTokens = d.idTokens(v, path)
+	}
 }
 
 func (d *decoder) retry(j *Job, v *value, path string) {
@@ -209,6 +212,29 @@ func (d *decoder) hooks(j *Job, v *value, path string) {
 	}
 	d.known(v, path, []string{"pre_get_sources_script"})
 	j.PreGetSources = d.script(v.get("pre_get_sources_script"), path+":pre_get_sources_script")
+}
+
+func (d *decoder) idTokens(v *value, path string) []IDToken {
+	if v.kind != kMap {
+		d.errs.add(v.at, "%s config should be a hash", path)
+		return nil
+	}
+	var list []IDToken
+	for _, f := range v.fields {
+		path := path + ":" + f.key
+		if f.val.kind != kMap {
+			d.errs.add(f.at, "%s config should be a hash", path)
+			continue
+		}
+		d.known(f.val, path, []string{"aud"})
+		aud := present(f.val, "aud")
+		if aud == nil {
+			d.errs.add(f.at, "%s config missing required keys: aud", path)
+			continue
+		}
+		list = append(list, IDToken{f.key, d.strings(aud, path+" aud"), aud.kind == kList})
+	}
+	return list
 }
 
 func (d *decoder) exitCodes(v *value, path string) []int {
