@@ -315,6 +315,13 @@ func TestWrongSecretsAreNotTold(t *testing.T) {
 		"password in the acme server": func(c *Config) {
 			c.TLS = TLS{Mode: "acme", Email: "a@example.org", Server: "https://u:" + canary + "@acme.example.org/directory"}
 		},
+		"flag in two words": func(c *Config) { c.Traefik.Flags = []string{"--metrics.influxdb2.token", canary} },
+		"setting of a list": func(c *Config) {
+			c.Runners[0].Settings = map[string]any{"cache": map[string]any{"s3": map[string]any{"SecretKey": []any{canary}}}}
+		},
+		"variable of a service": func(c *Config) {
+			c.Runners[0].Docker = map[string]any{"services": []any{map[string]any{"name": "db:1", "environment": []any{[]any{"A=" + canary}}}}}
+		},
 		"token as a setting": func(c *Config) { c.Runners[0].Settings = map[string]any{"token": canary} },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -288,7 +288,7 @@ func (p *problems) files(cfg Config, now time.Time) {
 func (p *problems) extras(cfg Config) {
 	for i, flag := range cfg.Flags {
 		if !flagForm().MatchString(flag) || strings.ContainsFunc(flag, isControl) {
-			p.add(fmt.Sprintf("traefik.flags[%d]", i), "write it as in --ping.entrypoint=web", "%q is no flag", flag)
+			p.add(fmt.Sprintf("traefik.flags[%d]", i), "write each as one entry with its value, as in --ping.entrypoint=web", "it is no flag") // and may be the secret of the one before
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(cfg.Environment)) {
