@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,7 +64,8 @@ func TestExpiredTags(t *testing.T) {
 func TestCleanup(t *testing.T) {
 	store := httptest.NewServer(memory.New(memory.Logger(quiet)))
 	defer store.Close()
-	forge := heptapodtest.New(t, heptapodtest.WithRegistry(store.URL))
+	var later atomic.Int64 // days
+	forge := heptapodtest.New(t, heptapodtest.WithRegistry(store.URL), heptapodtest.WithClock(func() time.Time { return time.Now().AddDate(0, 0, int(later.Load())) }))
 	for _, path := range []string{"tools/app", "tools/other", "else/where"} {
 		forge.CreateProject(t, path, "git")
 	}
@@ -149,6 +151,29 @@ func TestCleanup(t *testing.T) {
 	}
 	if got := policies(); len(got) != 2 {
 		t.Errorf("other repositories changed: %v", got)
+	}
+
+	// The forge does it by itself, when its time has come.
+	push("tools/app:main-30", 30)
+	for _, step := range []struct {
+		days int64
+		left string
+	}{{6, "main-1 main-30 v1"}, {7, "main-1 v1"}, {14, "v1"}} {
+		later.Store(step.days)
+		if err := forge.ExpireTags(ctx); err != nil {
+			t.Fatal(err)
+		}
+		list, err := List(ctx, client, ListOptions{Project: "tools/app"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var left []string
+		for _, tag := range list[0].Tags {
+			left = append(left, tag.Name)
+		}
+		if got := strings.Join(left, " "); got != step.left {
+			t.Errorf("after %d days there are %s, want %s", step.days, got, step.left)
+		}
 	}
 }
 

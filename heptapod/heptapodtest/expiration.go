@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/heptaup/hepta/heptapod/heptapodtest/internal/registrytoken"
@@ -13,9 +15,8 @@ import (
 
 // What a policy may say: app/models/container_expiration_policy.rb.
 var (
-	policyCadences = []string{"1d", "7d", "14d", "1month", "3month"}
-	policyAges     = []string{"7d", "14d", "30d", "60d", "90d"}
-	policyKeeps    = []int{1, 5, 10, 25, 50, 100}
+	policyAges  = []string{"7d", "14d", "30d", "60d", "90d"}
+	policyKeeps = []int{1, 5, 10, 25, 50, 100}
 )
 
 // policyOf is a project's policy; each has one from the beginning, switched off.
@@ -68,7 +69,7 @@ func (s *Server) editPolicy(p *store.Project, given params) error {
 		}
 	}
 	switch {
-	case !slices.Contains(policyCadences, e.Cadence):
+	case cadences[e.Cadence] == 0:
 		return refuse("cadence", "is not included in the list")
 	case given.Has("keep_n") && !slices.Contains(policyKeeps, e.KeepN):
 		return refuse("keep_n", "is not included in the list")
@@ -83,7 +84,7 @@ func (s *Server) editPolicy(p *store.Project, given params) error {
 		}
 	}
 	if e.Enabled {
-		e.NextRunAt = s.now().Add(24 * time.Hour)
+		e.NextRunAt = s.now().Add(cadences[e.Cadence])
 	}
 	p.Expiration = &e
 	return nil
@@ -117,4 +118,94 @@ func (s *Server) untag(ctx context.Context, path, tag string) (bool, error) {
 	scope := registrytoken.Scope{Type: "repository", Name: path, Actions: []string{"pull", "delete"}}
 	header, err := s.callRegistry(ctx, http.MethodDelete, scope, path+"/manifests/"+tag, nil)
 	return header != nil, err
+}
+
+// ExpireTags does what the forge does once an hour
+// (ContainerExpirationPolicyWorker): it removes the tags that enabled policies
+// name whose time has come. It also happens by itself.
+func (s *Server) ExpireTags(ctx context.Context) error {
+	var due []*store.Project
+	err := s.db.View(func(tx *store.Tx) error {
+		for _, p := range tx.Projects.All() {
+			if e := p.Expiration; e != nil && e.Enabled && !s.now().Before(e.NextRunAt) {
+				due = append(due, p)
+			}
+		}
+		return nil
+	})
+	if err != nil || s.registry.get() == "" {
+		return err
+	}
+	for _, p := range due {
+		paths, err := s.repositoriesOf(ctx, p)
+		if err != nil {
+			return err
+		}
+		for _, path := range paths {
+			if err := s.expireTags(ctx, p.Expiration, path); err != nil {
+				return err
+			}
+		}
+		err = s.db.Update(func(tx *store.Tx) error {
+			if now := tx.Projects.Get(p.ID); now != nil && now.Expiration != nil {
+				now.Expiration.NextRunAt = s.now().Add(cadences[now.Expiration.Cadence])
+				tx.Projects.Put(now)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const day = 24 * time.Hour
+
+var cadences = map[string]time.Duration{"1d": day, "7d": 7 * day, "14d": 14 * day, "1month": 30 * day, "3month": 90 * day}
+
+// expireTags goes by app/services/projects/container_repository/cleanup_tags_base_service.rb:
+// latest stays, names are matched as a whole, then the newest keep_n stay, then
+// those that are not older_than. Tags without an age stay.
+func (s *Server) expireTags(ctx context.Context, e *store.ExpirationPolicy, path string) error {
+	goes, err := regexp.Compile(`\A(?:` + e.NameRegexDelete + `)\z`)
+	if err != nil {
+		return err
+	}
+	stays, err := regexp.Compile(`\A(?:` + e.NameRegexKeep + `)\z`)
+	if err != nil {
+		return err
+	}
+	names, err := s.tagsOf(ctx, path)
+	if err != nil {
+		return err
+	}
+	type tag struct {
+		name    string
+		created time.Time
+	}
+	var tags []tag
+	for _, name := range names {
+		if name == "latest" || !goes.MatchString(name) || e.NameRegexKeep != "" && stays.MatchString(name) {
+			continue
+		}
+		image, err := s.readImage(ctx, path, name)
+		if err != nil {
+			return err
+		}
+		if image != nil && image.created != nil {
+			tags = append(tags, tag{name, *image.created})
+		}
+	}
+	slices.SortFunc(tags, func(a, b tag) int { return b.created.Compare(a.created) })
+	for _, t := range tags[min(e.KeepN, len(tags)):] {
+		days, _ := strconv.Atoi(strings.TrimSuffix(e.OlderThan, "d")) // one of policyAges, or none
+		if !t.created.Before(s.now().Add(-time.Duration(days) * day)) {
+			continue
+		}
+		if _, err := s.untag(ctx, path, t.name); err != nil {
+			return err
+		}
+	}
+	return nil
 }

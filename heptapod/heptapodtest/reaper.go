@@ -28,6 +28,9 @@ func (s *Server) reap() {
 			if err := s.flushContacts(); err != nil && s.work.Err() == nil {
 				s.log.Error("contacts are not stored", "error", err)
 			}
+			if err := s.ExpireTags(s.work); err != nil && s.work.Err() == nil {
+				s.log.Error("tags are not cleaned up", "error", err)
+			}
 		}
 	}
 }

@@ -84,16 +84,24 @@ func (s *Server) repositories(c *call) (*store.Project, []string, error) {
 	if s.registry.get() == "" {
 		return nil, nil, notFound("")
 	}
-	var catalog struct{ Repositories []string }
-	everything := registrytoken.Scope{Type: "registry", Name: "catalog", Actions: []string{"*"}}
-	if _, err := s.askRegistry(c.r.Context(), everything, "_catalog?n=1000", &catalog); err != nil {
+	paths, err := s.repositoriesOf(c.r.Context(), p)
+	if err != nil {
 		return nil, nil, err
 	}
-	own := strings.ToLower(p.Path)
-	paths := slices.DeleteFunc(catalog.Repositories, func(path string) bool {
-		return path != own && !strings.HasPrefix(path, own+"/")
-	})
 	return p, paths, nil
+}
+
+// repositoriesOf asks the registry for the paths of a project's repositories.
+func (s *Server) repositoriesOf(ctx context.Context, p *store.Project) ([]string, error) {
+	var catalog struct{ Repositories []string }
+	everything := registrytoken.Scope{Type: "registry", Name: "catalog", Actions: []string{"*"}}
+	if _, err := s.askRegistry(ctx, everything, "_catalog?n=1000", &catalog); err != nil {
+		return nil, err
+	}
+	own := strings.ToLower(p.Path)
+	return slices.DeleteFunc(catalog.Repositories, func(path string) bool {
+		return path != own && !strings.HasPrefix(path, own+"/")
+	}), nil
 }
 
 func (s *Server) listRepositories(c *call) error {
@@ -129,17 +137,24 @@ func (s *Server) shownImageTag(path, tag string) map[string]any {
 	return map[string]any{"name": tag, "path": path + ":" + tag, "location": s.registryHost() + "/" + path + ":" + tag}
 }
 
+// tagsOf asks the registry for the tags of a repository.
+func (s *Server) tagsOf(ctx context.Context, path string) ([]string, error) {
+	var list struct{ Tags []string }
+	_, err := s.askRegistry(ctx, pullScope(path), path+"/tags/list", &list)
+	return list.Tags, err
+}
+
 func (s *Server) listImageTags(c *call) error {
 	path, err := s.repository(c)
 	if err != nil {
 		return err
 	}
-	var list struct{ Tags []string }
-	if _, err := s.askRegistry(c.r.Context(), pullScope(path), path+"/tags/list", &list); err != nil {
+	tags, err := s.tagsOf(c.r.Context(), path)
+	if err != nil {
 		return err
 	}
 	out := []map[string]any{}
-	for _, tag := range page(c, list.Tags) {
+	for _, tag := range page(c, tags) {
 		out = append(out, s.shownImageTag(path, tag))
 	}
 	return c.json(http.StatusOK, out)
@@ -150,6 +165,32 @@ func (s *Server) getImageTag(c *call) error {
 	if err != nil {
 		return err
 	}
+	tag := c.r.PathValue("tag")
+	image, err := s.readImage(c.r.Context(), path, tag)
+	if err != nil {
+		return err
+	}
+	if image == nil {
+		return notFound("Tag")
+	}
+	out := s.shownImageTag(path, tag)
+	out["digest"], out["total_size"], out["created_at"] = image.digest, nil, nil
+	if image.revision != "" {
+		out["total_size"], out["revision"], out["created_at"] = image.size, image.revision, image.created
+	}
+	return c.json(http.StatusOK, out)
+}
+
+// taggedImage is what the forge reads of the image behind a tag. An index has
+// neither size nor revision nor age.
+type taggedImage struct {
+	digest, revision string
+	size             int64
+	created          *time.Time
+}
+
+// readImage asks the registry for the image behind a tag, nil for none.
+func (s *Server) readImage(ctx context.Context, path, tag string) (*taggedImage, error) {
 	type part struct {
 		Digest string
 		Size   int64
@@ -158,27 +199,22 @@ func (s *Server) getImageTag(c *call) error {
 		Config part
 		Layers []part
 	}
-	tag := c.r.PathValue("tag")
-	header, err := s.askRegistry(c.r.Context(), pullScope(path), path+"/manifests/"+tag, &manifest)
-	if err != nil {
-		return err
+	header, err := s.askRegistry(ctx, pullScope(path), path+"/manifests/"+tag, &manifest)
+	if err != nil || header == nil {
+		return nil, err
 	}
-	if header == nil {
-		return notFound("Tag")
+	image := &taggedImage{digest: header.Get("Docker-Content-Digest")}
+	if manifest.Config.Digest == "" {
+		return image, nil
 	}
-	out := s.shownImageTag(path, tag)
-	out["digest"], out["total_size"], out["created_at"] = header.Get("Docker-Content-Digest"), nil, nil
-	if manifest.Config.Digest != "" { // an index has neither size nor age
-		size := manifest.Config.Size
-		for _, l := range manifest.Layers {
-			size += l.Size
-		}
-		out["total_size"], out["revision"] = size, strings.TrimPrefix(manifest.Config.Digest, "sha256:")
-		var config struct{ Created *time.Time }
-		if _, err := s.askRegistry(c.r.Context(), pullScope(path), path+"/blobs/"+manifest.Config.Digest, &config); err != nil {
-			return err
-		}
-		out["created_at"] = config.Created
+	image.size, image.revision = manifest.Config.Size, strings.TrimPrefix(manifest.Config.Digest, "sha256:")
+	for _, l := range manifest.Layers {
+		image.size += l.Size
 	}
-	return c.json(http.StatusOK, out)
+	var config struct{ Created *time.Time }
+	if _, err := s.askRegistry(ctx, pullScope(path), path+"/blobs/"+manifest.Config.Digest, &config); err != nil {
+		return nil, err
+	}
+	image.created = config.Created
+	return image, nil
 }
