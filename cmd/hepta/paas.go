@@ -5,11 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
 	"path/filepath"
-	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -107,36 +104,11 @@ func paasSystemdCommand(t terminal) *cli.Command {
 				return fmt.Errorf("find program: %w", err)
 			}
 			if name := c.String("user"); name != "" {
-				warnOfUnreadable(t, path, name)
+				warnOfUser(t, name, path, cfg.StateFile)
 			}
 			_, err = fmt.Fprint(t.out, paas.Unit(program, path, c.String("user"), cfg))
 			return err
 		},
-	}
-}
-
-// warnOfUnreadable tells when a user of this machine cannot read a file.
-func warnOfUnreadable(t terminal, path, name string) {
-	u, err := user.Lookup(name)
-	if err != nil {
-		fmt.Fprintf(t.err, "warning: this machine has no user %s: useradd --system %s\n", name, name)
-		return
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || u.Uid == "0" {
-		return
-	}
-	groups, _ := u.GroupIds()
-	switch mode := info.Mode().Perm(); {
-	case fmt.Sprint(owner.Uid) == u.Uid && mode&0o400 != 0:
-	case fmt.Sprint(owner.Uid) != u.Uid && slices.Contains(groups, fmt.Sprint(owner.Gid)) && mode&0o040 != 0:
-	case mode&0o004 != 0:
-	default:
-		fmt.Fprintf(t.err, "warning: user %s cannot read %s (mode %04o): chown %s %s\n", name, path, mode, name, path)
 	}
 }
 

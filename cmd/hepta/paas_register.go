@@ -76,6 +76,7 @@ func paasRegisterCommand(t terminal) *cli.Command {
 			if !paas.IsRunnerToken(offered) {
 				fmt.Fprintln(t.out, "It is paused in the forge: resume it there when its section is complete.")
 			}
+			fmt.Fprintf(t.out, "Then: hepta paas run %s, or hepta paas systemd %[1]s\n", path)
 			return nil
 		},
 	}
@@ -88,14 +89,12 @@ func tellIncomplete(t terminal, path string, s paas.Section) error {
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
-	_, warnings, err := paas.Read(data)
+	cfg, warnings, err := paas.Read(data)
 	var wrong paas.ConfigError
 	if !errors.As(err, &wrong) && err != nil {
 		return err
 	}
-	if len(wrong)+len(warnings) > 0 {
-		fmt.Fprintln(t.out, "To be completed there:")
-	}
+	fmt.Fprintln(t.out, "To be completed there:")
 	for _, p := range append(wrong, warnings...) {
 		fmt.Fprintf(t.out, "  %s\n", p)
 	}
@@ -103,6 +102,9 @@ func tellIncomplete(t terminal, path string, s paas.Section) error {
 		fmt.Fprintln(t.out, "  With cc_multi_tenant = true and cc_gitlab_namespace_attributes_token, cc_orga_id and cc_token come from the groups.")
 	}
 	fmt.Fprintln(t.out, "  [runners.docker]: image, for jobs that name none")
+	if dir := filepath.Dir(cfg.StateFile); cfg.StateFile != "" && !there(dir) {
+		fmt.Fprintf(t.out, "  state_file: the directory %s is not there: mkdir -p -m 700 %[1]s\n", dir)
+	}
 	return nil
 }
 

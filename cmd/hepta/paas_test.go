@@ -58,7 +58,7 @@ func TestPaasRegister(t *testing.T) {
 	}
 	write(token, "GR1348941secret\n")
 	if said := register(exitOK, first...); !strings.Contains(said, "paused") || !strings.Contains(said, "cc_orga_id: is missing") ||
-		!strings.Contains(said, "cc_token: is missing") || !strings.Contains(said, "CC_ENABLE_HEPTAPOD_RUNNER") || !strings.Contains(said, "[runners.docker]: image") || !strings.Contains(said, "cc_multi_tenant") {
+		!strings.Contains(said, "cc_token: is missing") || !strings.Contains(said, "CC_ENABLE_HEPTAPOD_RUNNER") || !strings.Contains(said, "[runners.docker]: image") || !strings.Contains(said, "resume it there") || strings.Contains(said, "state_file") || !strings.Contains(said, "cc_multi_tenant") {
 		t.Errorf("said %s", said)
 	}
 	begun, err := os.ReadFile(file)
@@ -88,6 +88,17 @@ func TestPaasRegister(t *testing.T) {
 	}
 	// The same runner twice would fight with itself.
 	if said := register(exitFailure, second...); !strings.Contains(said, "could not be told apart") {
+		t.Errorf("said %s", said)
+	}
+	// A directory that is missing for the state file is one more thing to do.
+	if said := func() string {
+		code, out, errs := invoke("paas", "register", "--coordinator-url", forge.URL, "--name", "third", "--executor", "local-docker", "--token-file", token,
+			"--max-concurrency", "1", "--state-file-path", dir+"/none/state.json", dir+"/third.toml")
+		if code != exitOK {
+			t.Fatalf("exit code %d: %s", code, errs)
+		}
+		return out
+	}(); !strings.Contains(said, "  state_file: the directory "+dir+"/none is not there: mkdir -p -m 700 "+dir+"/none\n") || !strings.Contains(said, "hepta paas systemd "+dir+"/third.toml") {
 		t.Errorf("said %s", said)
 	}
 	// Where nothing can be appended, nothing is registered.
@@ -194,18 +205,53 @@ func TestPaasTellsOfAnExposedConfiguration(t *testing.T) {
 	}
 }
 
-// A unit that runs as somebody who cannot read its configuration is told.
+// A unit that runs as somebody who cannot read its configuration, or cannot keep
+// its state, is told, with the command that helps.
 func TestPaasSystemdUserReadsTheFile(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "paas.toml")
-	if err := os.WriteFile(file, []byte("state_file='/x'\n[[runners]]\nurl='https://f'\ntoken='abcdefghij'\nexecutor='local-docker'\n"), 0o600); err != nil {
-		t.Fatal(err)
+	open := t.TempDir()
+	for _, dir := range []string{filepath.Dir(open), open} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
-	for user, want := range map[string]string{
-		"nobody": "warning: user nobody cannot read " + file + " (mode 0600): chown nobody " + file + "\n", "no-such-user": "this machine has no user no-such-user", "root": "",
+	file, closed, states := filepath.Join(open, "paas.toml"), filepath.Join(open, "closed"), filepath.Join(open, "states")
+	for dir, mode := range map[string]os.FileMode{closed: 0o700, states: 0o777} {
+		if err := os.Mkdir(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		user, file, state string
+		mode              os.FileMode
+		want              string
+	}{
+		{"root", file, closed + "/state.json", 0o600, ""},
+		{"no-such-user", file, states + "/state.json", 0o644, "warning: this machine has no user no-such-user: useradd --system no-such-user\n"},
+		{"nobody", file, states + "/state.json", 0o644, ""},
+		{"nobody", file, states + "/state.json", 0o600, "warning: user nobody cannot read " + file + " (mode 0600): chown nobody " + file + "\n"},
+		{"nobody", closed + "/paas.toml", states + "/state.json", 0o644, "warning: user nobody cannot enter " + closed + " (mode 0700): chmod o+x " + closed + ", or keep the files elsewhere\n"},
+		{"nobody", file, open + "/none/state.json", 0o644, "warning: user nobody needs a directory for the state file: install -d -m 700 -o nobody " + open + "/none\n"},
+		{"nobody", file, open + "/state.json", 0o644, "warning: user nobody cannot write to " + open + " (mode 0755), where the state file is to lie: chown nobody " + open + "\n"},
 	} {
-		code, out, errs := invoke("paas", "systemd", "--user", user, file)
-		if code != exitOK || !strings.Contains(out, "User="+user) || want == "" && errs != "" || !strings.Contains(errs, want) {
-			t.Errorf("%s: exit code %d: %s", user, code, errs)
+		text := "state_file='" + c.state + "'\n[[runners]]\nurl='https://f'\ntoken='abcdefghij'\nexecutor='local-docker'\n"
+		if err := os.WriteFile(c.file, []byte(text), c.mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(c.file, c.mode); err != nil {
+			t.Fatal(err)
+		}
+		code, out, errs := invoke("paas", "systemd", "--user", c.user, c.file)
+		var said strings.Builder
+		for line := range strings.Lines(errs) {
+			if !strings.Contains(line, "everybody") { // see TestPaasTellsOfAnExposedConfiguration
+				said.WriteString(line)
+			}
+		}
+		if code != exitOK || !strings.Contains(out, "User="+c.user+"\n") || said.String() != c.want {
+			t.Errorf("%+v: exit code %d: %s", c, code, said.String())
 		}
 	}
 }

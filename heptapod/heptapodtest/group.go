@@ -89,12 +89,18 @@ func cutLast(path string) (above, last string, nested bool) {
 
 func (s *Server) listGroups(c *call) error {
 	search := strings.ToLower(c.p.String("search"))
+	top, attributes := c.p.Bool("top_level_only", false), c.p.Bool("with_custom_attributes", false) && c.who.admin()
 	out := []map[string]any{}
 	err := c.view(func(tx *store.Tx) error {
 		for _, g := range tx.Groups.All() {
-			if g.OwnerID == 0 && seesGroup(tx, c.who.member(), g) && strings.Contains(strings.ToLower(g.Path), search) {
-				out = append(out, s.shownGroup(tx, g))
+			if g.OwnerID != 0 || !seesGroup(tx, c.who.member(), g) || !strings.Contains(strings.ToLower(g.Path), search) || top && g.ParentID != 0 {
+				continue
 			}
+			shown := s.shownGroup(tx, g)
+			if attributes {
+				shown["custom_attributes"] = shownAttributes(g)
+			}
+			out = append(out, shown)
 		}
 		return nil
 	})

@@ -176,6 +176,10 @@ func (s *Server) instanceRoutes(mux *router) {
 	s.api(mux, "POST /groups", member, s.createGroup)
 	s.api(mux, "GET /groups/{id}", anyone, s.getGroup)
 	s.api(mux, "DELETE /groups/{id}", member, s.deleteGroup)
+	s.api(mux, "GET /groups/{id}/custom_attributes", admin, s.listAttributes)
+	s.api(mux, "GET /groups/{id}/custom_attributes/{key}", admin, s.getAttribute)
+	s.api(mux, "PUT /groups/{id}/custom_attributes/{key}", admin, s.setAttribute)
+	s.api(mux, "DELETE /groups/{id}/custom_attributes/{key}", admin, s.deleteAttribute)
 	s.api(mux, "GET /job", jobToo, s.getOwnJob)
 }
 

@@ -8,16 +8,19 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 )
 
-// What the only organisation is called, and what opens it.
+// What the organisation is called that is there from the beginning, and what
+// opens it. AddOrganisation adds others.
 const (
 	Organisation = "orga_07cf2ef0-c9ad-4f04-b492-94c164f95c76"
 	Token        = "bb52e490-d47e-47a4-b190-73e23eb17111"
@@ -52,6 +55,7 @@ type Cloud struct {
 	version string
 	begin   string // how deployments begin
 	script  []Trick
+	tokens  map[string]string // of each organisation
 	apps    map[string]*App
 	ledger  []*App
 	calls   []string
@@ -61,11 +65,13 @@ type Cloud struct {
 // App is an application, also one that was deleted.
 type App struct {
 	ID, Name string
-	Body     map[string]any    // as it was asked for
-	Env      map[string]string // as it was set last
-	Alive    bool
-	Pushes   int    // commits that its repository got
-	State    string // of its newest deployment: WIP, OK, FAIL; empty before the push
+	// Organisation is whose it is, and who pays for it.
+	Organisation string
+	Body         map[string]any    // as it was asked for
+	Env          map[string]string // as it was set last
+	Alive        bool
+	Pushes       int    // commits that its repository got
+	State        string // of its newest deployment: WIP, OK, FAIL; empty before the push
 
 	looks int // until the repository is there
 }
@@ -93,7 +99,7 @@ func NewTLS(t TB) *Cloud {
 
 func start(t TB, serve func(http.Handler) *httptest.Server) *Cloud {
 	t.Helper()
-	c := &Cloud{dir: t.TempDir(), version: "20240101", begin: "WIP", apps: map[string]*App{}, Looks: 2}
+	c := &Cloud{dir: t.TempDir(), version: "20240101", begin: "WIP", apps: map[string]*App{}, tokens: map[string]string{Organisation: Token}, Looks: 2}
 	c.server = serve(c)
 	t.Cleanup(func() {
 		c.server.CloseClientConnections()
@@ -110,6 +116,13 @@ func (c *Cloud) Client() *http.Client { return c.server.Client() }
 // Certificate is the authority of a cloud over TLS, PEM.
 func (c *Cloud) Certificate() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.server.Certificate().Raw})
+}
+
+// AddOrganisation makes another organisation, which its own token alone opens.
+func (c *Cloud) AddOrganisation(id, token string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tokens[id] = token
 }
 
 // Spoil adds a trick.
@@ -171,14 +184,17 @@ func (c *Cloud) Calls() []string {
 }
 
 // Plant makes an application exist that nobody asked for.
-func (c *Cloud) Plant(name string) App {
+func (c *Cloud) Plant(name string) App { return c.PlantIn(Organisation, name) }
+
+// PlantIn is Plant in an organisation.
+func (c *Cloud) PlantIn(organisation, name string) App {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return *c.add(name, nil)
+	return *c.add(organisation, name, nil)
 }
 
-func (c *Cloud) add(name string, body map[string]any) *App {
-	a := &App{ID: fmt.Sprint("app_", len(c.ledger)+1), Name: name, Body: body, Alive: true, looks: c.Looks}
+func (c *Cloud) add(organisation, name string, body map[string]any) *App {
+	a := &App{ID: fmt.Sprint("app_", len(c.ledger)+1), Name: name, Organisation: organisation, Body: body, Alive: true, looks: c.Looks}
 	c.apps[a.ID], c.ledger = a, append(c.ledger, a)
 	return a
 }
@@ -232,15 +248,17 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 
 // serveGit is a repository that deploys what is pushed to it.
 func (c *Cloud) serveGit(w http.ResponseWriter, r *http.Request) {
-	if user, password, _ := r.BasicAuth(); user != "Jenkins" || password != Token {
+	id, call, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/git/"), ".git/")
+	user, password, _ := r.BasicAuth()
+	c.mu.Lock()
+	a, known := c.apps[id], slices.Contains(slices.Collect(maps.Values(c.tokens)), password)
+	there, opens := a != nil, a != nil && password == c.tokens[a.Organisation]
+	c.mu.Unlock()
+	if user != "Jenkins" || !known || there && !opens {
 		w.Header().Set("WWW-Authenticate", "Basic")
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	id, call, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/git/"), ".git/")
-	c.mu.Lock()
-	there := c.apps[id] != nil
-	c.mu.Unlock()
 	if !there {
 		http.NotFound(w, r)
 		return
@@ -259,8 +277,7 @@ func (c *Cloud) serveGit(w http.ResponseWriter, r *http.Request) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a := c.apps[id]
-	if a == nil {
+	if a = c.apps[id]; a == nil {
 		return
 	}
 	if a.Pushes++; a.Pushes > 1 {
@@ -292,12 +309,14 @@ func (c *Cloud) answer(w http.ResponseWriter, r *http.Request, path string, data
 		})
 		return
 	}
-	if r.Header.Get("Authorization") != "token "+Token {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "token ")
+	if !ok || !slices.Contains(slices.Collect(maps.Values(c.tokens)), token) {
 		refuse(401, 2001, "Not connected")
 		return
 	}
-	rest, ok := strings.CutPrefix(path, "/organisations/"+Organisation+"/applications")
-	if !ok {
+	below, _ := strings.CutPrefix(path, "/organisations/")
+	organisation, rest, _ := strings.Cut(below, "/")
+	if rest, ok = strings.CutPrefix(rest, "applications"); !ok || c.tokens[organisation] != token {
 		refuse(403, 2002, "Not allowed")
 		return
 	}
@@ -312,16 +331,16 @@ func (c *Cloud) answer(w http.ResponseWriter, r *http.Request, path string, data
 			refuse(400, 9017, "The specified instance does not exist")
 			return
 		}
-		reply(200, c.shown(c.add(name, body)))
+		reply(200, c.shown(c.add(organisation, name, body)))
 	case rest == "":
 		list := []any{}
 		for _, a := range c.ledger {
-			if a.Alive {
+			if a.Alive && a.Organisation == organisation {
 				list = append(list, c.shown(a))
 			}
 		}
 		reply(200, list)
-	case a == nil:
+	case a == nil, a.Organisation != organisation:
 		refuse(404, 4004, "The application does not exist")
 	case len(parts) == 2 && parts[1] == "env" && r.Method == http.MethodPut:
 		a.Env = map[string]string{}

@@ -87,6 +87,7 @@ type Group struct {
 	OwnerID     int64 // the user whose namespace it is; 0 for a group
 	Visibility  string
 	Members     map[int64]int
+	Attributes  map[string]string // custom attributes, by key
 	CreatedAt   time.Time
 }
 
