@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,7 +20,7 @@ import (
 
 // A program in a module of its own brings up a proxy, a forge, runners and a
 // mirror, each alone in a stack of its own, and then all of them as one stack.
-// The forge is reached through the proxy, and its runners are online.
+// The proxy publishes what carries its labels, and the runners are online.
 func TestLibrary(t *testing.T) {
 	ctx := t.Context()
 	s, err := stage.Open(ctx, "hepta.library", images.Base, images.Traefik, images.HAProxy, images.Heptapod, images.Runner, images.Helper, images.DockerCLI, images.Registry, images.Small)
@@ -54,17 +55,17 @@ func TestLibrary(t *testing.T) {
 	p.run(t, user, "go", "get", modulePath+"@"+p.version)
 	p.run(t, user, "go", "mod", "tidy")
 	p.run(t, user, "go", "build", "-o", "library", ".")
-	library := func(args ...string) {
+	library := func(t *testing.T, args ...string) string {
 		t.Helper()
-		p.run(t, user, filepath.Join(user, "library"), args...)
+		return p.run(t, user, filepath.Join(user, "library"), args...)
 	}
-	published := func(t *testing.T) {
+	published := func(t *testing.T, host, page string) {
 		t.Helper()
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+web+"/users/sign_in", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+web+page, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Host = "hg.library.test"
+		req.Host = host
 		said, again, until := "", time.NewTicker(200*time.Millisecond), time.Now().Add(20*time.Second)
 		defer again.Stop()
 		for ; time.Now().Before(until); <-again.C {
@@ -78,7 +79,7 @@ func TestLibrary(t *testing.T) {
 				return
 			}
 		}
-		t.Errorf("the forge behind the proxy answers %s", said)
+		t.Errorf("%s%s answers %s", host, page, said)
 	}
 	nothingLeft := func(t *testing.T) {
 		t.Helper()
@@ -105,20 +106,43 @@ func TestLibrary(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	for _, name := range []string{"proxy", "forge", "runners", "mirror"} {
-		if !t.Run(name, func(t *testing.T) { library("up", name) }) {
-			return
+	// Somebody's container beside the proxy is published by the labels that it gives.
+	ok := t.Run("proxy", func(t *testing.T) {
+		library(t, "up", "proxy")
+		labels := map[string]string{}
+		if err := json.Unmarshal([]byte(library(t, "labels", "page.library.test")), &labels); err != nil {
+			t.Fatal(err)
 		}
-	}
-	published(t)
-	for _, name := range []string{"mirror", "runners", "forge", "proxy"} {
-		library("down", name)
+		page, err := docker.ContainerCreate(ctx, &container.Config{Image: "hepta/small:1", Labels: labels,
+			Cmd: []string{"sh", "-c", "mkdir /www && echo hello >/www/index.html && exec httpd -f -p 80 -h /www"}},
+			&container.HostConfig{NetworkMode: "web"}, nil, nil, "page")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := docker.ContainerStart(ctx, page.ID, container.StartOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		published(t, "page.library.test", "/")
+		if err := docker.ContainerRemove(ctx, page.ID, container.RemoveOptions{Force: true}); err != nil {
+			t.Fatal(err)
+		}
+		library(t, "down", "proxy")
+		nothingLeft(t)
+	})
+	ok = ok && t.Run("forge", func(t *testing.T) {
+		library(t, "up", "forge")
+		published(t, "hg.library.test", "/users/sign_in")
+	})
+	ok = ok && t.Run("runners", func(t *testing.T) { library(t, "up", "runners") })
+	ok = ok && t.Run("mirror", func(t *testing.T) { library(t, "up", "mirror") })
+	for _, name := range []string{"mirror", "runners", "forge"} {
+		library(t, "down", name)
 	}
 	nothingLeft(t)
-	t.Run("together", func(t *testing.T) {
-		library("up", "together")
-		published(t)
-		library("down", "together")
+	_ = ok && t.Run("together", func(t *testing.T) {
+		library(t, "up", "together")
+		published(t, "hg.library.test", "/users/sign_in")
+		library(t, "down", "together")
 		nothingLeft(t)
 	})
 }

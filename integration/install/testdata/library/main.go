@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -47,7 +48,18 @@ func main() {
 }
 
 func run(ctx context.Context, verb, name string) error {
-	u, err := describe(ctx, name)
+	if verb == "labels" { // for a container of somebody else, which the proxy publishes
+		proxy, err := traefik.New(front("proxy"))
+		if err != nil {
+			return err
+		}
+		labels, err := proxy.Labels(ctx, traefik.Route{Name: "page", Host: name, Port: 80})
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(os.Stdout).Encode(labels)
+	}
+	u, err := describe(name)
 	if err != nil {
 		return err
 	}
@@ -79,11 +91,15 @@ func front(stack string) traefik.Config {
 
 var route = traefik.Route{Name: "forge", Host: forgeHost, Port: 80}
 
-// forgeOf is the forge with the labels that have the proxy publish it.
-func forgeOf(stack string, labels map[string]string, opts ...heptapod.Option) (*heptapod.Forge, error) {
+// forgeOf is the forge, published by the proxy of its stack or by a port.
+func forgeOf(stack string, labels map[string]string, ports ...heptapod.Port) (*heptapod.Forge, error) {
 	return heptapod.New(heptapod.Config{
-		Stack: stack, Network: "web", Image: forgeImage, Host: forgeHost, Plain: true, Labels: labels,
-	}, opts...)
+		Stack: stack, Network: "web", Image: forgeImage, Host: forgeHost, Plain: true, Labels: labels, Ports: ports,
+	}, heptapod.WithProgress(func(e heptapod.Event) { log.Println(e.Resource, e.State, e.Text) }))
+}
+
+func aloneForge() (*heptapod.Forge, error) {
+	return forgeOf("forge", nil, heptapod.Port{Number: 80})
 }
 
 func runnersOf(stack string, api runner.Connect, change ...func(*runner.Config)) (*runner.Runners, error) {
@@ -102,14 +118,14 @@ func mirrorOf(stack string, port int) registry.Mirror {
 	return registry.Mirror{Stack: stack, Network: "web", Image: mirrorImage, Remote: "http://upstream:5000", Port: port}
 }
 
-func describe(ctx context.Context, name string) (unit, error) {
+func describe(name string) (unit, error) {
 	switch name {
 	case "proxy":
 		return traefik.New(front("proxy"), traefik.WithProgress(func(e traefik.Event) { log.Println(e.Resource, e.State, e.Text) }))
 	case "forge":
-		return aloneForge(ctx)
+		return aloneForge()
 	case "runners":
-		forge, err := aloneForge(ctx)
+		forge, err := aloneForge()
 		if err != nil {
 			return nil, err
 		}
@@ -126,19 +142,6 @@ func describe(ctx context.Context, name string) (unit, error) {
 		return together()
 	}
 	return nil, fmt.Errorf("there is no %s", name)
-}
-
-// aloneForge is a forge that is published by the proxy of another stack.
-func aloneForge(ctx context.Context) (*heptapod.Forge, error) {
-	proxy, err := traefik.New(front("proxy"))
-	if err != nil {
-		return nil, err
-	}
-	labels, err := proxy.Labels(ctx, route)
-	if err != nil {
-		return nil, err
-	}
-	return forgeOf("forge", labels, heptapod.WithProgress(func(e heptapod.Event) { log.Println(e.Resource, e.State, e.Text) }))
 }
 
 // together is one stack of all parts.
