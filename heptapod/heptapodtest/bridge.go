@@ -59,6 +59,7 @@ func (s *Server) bridge(ctx context.Context, id int64) error {
 		from     *store.Pipeline
 		depth    int
 		user     int64
+		known    []expand.Variable // what the job itself would get
 	)
 	err := s.db.View(func(tx *store.Tx) error {
 		j := tx.Jobs.Get(id)
@@ -69,6 +70,9 @@ func (s *Server) bridge(ctx context.Context, id int64) error {
 		p, from, user = tx.Projects.Get(j.ProjectID), tx.Pipelines.Get(j.PipelineID), j.UserID
 		for up := from; up != nil && up.Source == sourceParent; depth++ {
 			up = tx.Pipelines.Get(jobPipeline(tx, up.BridgeID))
+		}
+		if p != nil && from != nil {
+			known = s.variables(&claimed{job: j, spec: spec, pipeline: from, project: p, group: tx.Groups.Get(p.GroupID), user: tx.Users.Get(user), runner: &store.Runner{}})
 		}
 		if other = p; spec.Trigger != nil && spec.Trigger.Project != "" {
 			other = tx.Project(spec.Trigger.Project)
@@ -101,7 +105,7 @@ func (s *Server) bridge(ctx context.Context, id int64) error {
 	case depth >= maxChildren:
 		return fail("reached_max_descendant_pipelines_depth")
 	}
-	e.variables = forwarded(spec, from)
+	e.variables = forwarded(spec, from, known)
 	d, err := s.draft(ctx, other, e)
 	if err != nil {
 		return fmt.Errorf("trigger job %d: %w", id, err)
@@ -140,18 +144,23 @@ func jobPipeline(tx *store.Tx, job int64) int64 {
 	return 0
 }
 
-// forwarded are the variables that a downstream pipeline gets.
-func forwarded(spec ci.Job, from *store.Pipeline) []store.Variable {
+// forwarded are the variables that a downstream pipeline gets: those of the job
+// expanded by what the job knows, of its own pipeline too.
+func forwarded(spec ci.Job, from *store.Pipeline, known []expand.Variable) []store.Variable {
 	var list []store.Variable
 	if spec.Trigger.PipelineVariables {
 		list = append(list, from.Variables...)
 	}
 	if spec.Trigger.JobVariables {
-		all := make([]expand.Variable, len(spec.Variables))
-		for i, v := range spec.Variables {
-			all[i] = expand.Variable{Key: v.Key, Value: v.Value, Raw: v.Raw}
+		values := make(map[string]string, len(known))
+		for _, v := range known {
+			values[v.Key] = v.Value
 		}
-		for _, v := range expand.Resolve(all) {
+		get := func(name string) (string, bool) { v, ok := values[name]; return v, ok }
+		for _, v := range spec.Variables {
+			if !v.Raw {
+				v.Value = expand.String(v.Value, get)
+			}
 			list = append(list, store.Variable{Key: v.Key, Value: v.Value, Raw: v.Raw})
 		}
 	}

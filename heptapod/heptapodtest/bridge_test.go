@@ -3,6 +3,7 @@ package heptapodtest_test
 import (
 	"archive/zip"
 	"bytes"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -82,5 +83,56 @@ after: {stage: after, script: [x]}
 	}
 	if pl, err = s.WaitPipeline(within(t), p.Path, "main"); err != nil || pl.Status != "success" {
 		t.Errorf("the pipeline is %+v, %v", pl, err)
+	}
+}
+
+// A job of a child pipeline gets what a job of its parent made, by the number
+// that the parent sends along; of a pipeline that is no relation it gets nothing.
+func TestUpstreamArtifacts(t *testing.T) {
+	s := heptapodtest.New(t, heptapodtest.WithLongPoll(-1))
+	p := s.CreateProject(t, "g/p", "git")
+	work := filepath.Join(t.TempDir(), "w")
+	r := newRunner(t, s, newest())
+	push(t, p, work, map[string]string{".gitlab-ci.yml": "make: {script: [x]}\n"}, "no relation")
+	r.take().put("success", nil)
+	push(t, p, work, map[string]string{
+		".gitlab-ci.yml": `
+make: {stage: build, script: [x], artifacts: {paths: [out]}}
+child: {trigger: {include: child.yml}, variables: {PARENT: $CI_PIPELINE_ID, SAID: "by $CI_JOB_NAME"}}
+`,
+		"child.yml": `
+use: {script: [x], needs: [{pipeline: $PARENT, job: make}]}
+none: {script: [x], needs: [{pipeline: $PARENT, job: other}]}
+stranger: {script: [x], needs: [{pipeline: "1", job: make}]}
+`,
+	}, "parent")
+	j := r.take()
+	j.upload("archive", "zip", "artifacts.zip", []byte("PK"))
+	j.put("success", nil)
+	if pl, err := s.Await(within(t), p.Path, "main", func(pl *heptapodtest.Pipeline) bool {
+		job, err := pl.Job("child")
+		return err == nil && job.Downstream != 0
+	}); err != nil {
+		t.Fatalf("%v: %+v", err, pl)
+	}
+	use := r.take()
+	if use.JobInfo.Name != "use" || len(use.Dependencies) != 1 || use.Dependencies[0].Name != "make" {
+		t.Errorf("%s gets %+v", use.JobInfo.Name, use.Dependencies)
+	}
+	if said, _ := use.variable("SAID"); said != "by child" {
+		t.Errorf("SAID is %q", said)
+	}
+	use.put("success", nil)
+	if _, status := r.request(); status != http.StatusNoContent {
+		t.Errorf("a job without its artifacts is handed out: %d", status)
+	}
+	pl, err := s.Pipeline(t.Context(), p.Path, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"none", "stranger"} {
+		if job, err := pl.Job(name); err != nil || job.Status != "failed" || job.FailureReason != "missing_dependency_failure" {
+			t.Errorf("%s is %+v, %v", name, job, err)
+		}
 	}
 }

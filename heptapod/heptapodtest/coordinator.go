@@ -61,6 +61,7 @@ type claimed struct {
 	user     *store.User
 	runner   *store.Runner
 	needed   []*store.Job // jobs whose archives it gets
+	upstream []*store.Job // those of them in other pipelines
 	dotenv   []store.Variable
 	token    string
 	mercury  bool // the runner knows Mercurial
@@ -115,12 +116,16 @@ func (s *Server) claim(c *call, now moment) (*claimed, error) {
 				continue
 			}
 			tx.Spec(j.ID, &out.spec)
-			if lack := unsupported(c.p, out.spec); lack == "" {
+			// A job that needs what the runner lacks, or what is not there, fails on it.
+			switch {
+			case unsupported(c.p, out.spec) != "":
+				s.finish(tx, j, store.Failed, "runner_unsupported", 0)
+			case !s.findUpstream(tx, out):
+				s.finish(tx, j, store.Failed, "missing_dependency_failure", 0)
+			default:
 				s.give(tx, c, out)
 				return nil
 			}
-			// A job that needs what the runner lacks fails on it.
-			s.finish(tx, j, store.Failed, "runner_unsupported", 0)
 			out, dropped = nil, true
 		}
 		if !waiting {
@@ -166,7 +171,7 @@ func (s *Server) give(tx *store.Tx, c *call, out *claimed) {
 	s.contacts.jobSeen(j.ID, now)
 	s.advance(tx, out.pipeline)
 	out.group, out.user = tx.Groups.Get(out.project.GroupID), tx.Users.Get(j.UserID)
-	out.needed = dependencies(tx, j, out.spec)
+	out.needed = append(dependencies(tx, j, out.spec), out.upstream...)
 	for _, n := range out.needed {
 		out.dotenv = append(out.dotenv, n.Dotenv...)
 	}

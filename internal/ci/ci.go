@@ -111,6 +111,14 @@ type Need struct {
 	Optional  bool
 }
 
+// UpstreamNeed is a job of another pipeline of the same family whose artifacts
+// a job gets. It waits for none.
+type UpstreamNeed struct {
+	Pipeline  string // its number, with variables that are not expanded
+	Job       string
+	Artifacts bool
+}
+
 // Environment is where a job deploys to.
 type Environment struct {
 	Name   string
@@ -147,6 +155,7 @@ type Job struct {
 	Cache        []Cache
 	Needs        []Need // nil: stage order
 	HasNeeds     bool   // needs was written, even if empty
+	Upstream     []UpstreamNeed
 	Dependencies []string
 	HasDeps      bool
 	TimeoutSecs  int // 0: the project's

@@ -163,6 +163,9 @@ func (c *Config) validateNeeds(d *decoder, n *jobNode, needs []need, byName map[
 	seen := map[string]bool{}
 	for _, x := range needs {
 		other := byName[x.Job]
+		if x.pipeline != "" {
+			continue // of a pipeline that is not known yet
+		}
 		switch {
 		case other == nil && x.Optional:
 		case other == nil:
@@ -187,7 +190,7 @@ func (c *Config) validateCircles(d *decoder, byName map[string]*jobNode) {
 		for _, x := range n.needs {
 			other := byName[x.Job]
 			switch {
-			case other == nil:
+			case other == nil, x.pipeline != "":
 			case state[other] == open:
 				d.errs.add(x.at, "The pipeline has circular dependencies: %s needs %s", n.name, x.Job)
 			case state[other] == 0:

@@ -23,8 +23,9 @@ type jobNode struct {
 // need is one entry of needs, with the place for messages.
 type need struct {
 	Need
-	at     place
-	matrix [][]Variable // only these of a parallel job
+	at       place
+	matrix   [][]Variable // only these of a parallel job
+	pipeline string       // the job is of this pipeline; "" is its own
 }
 
 var jobKeys = []string{
@@ -324,6 +325,9 @@ func (d *decoder) conditions(n *jobNode, v *value, path string) {
 	}
 }
 
+// maxUpstream is how many jobs of other pipelines a job may need.
+const maxUpstream = 5
+
 // needs reads the needs of a job or of a rule; path is the job's or the rule's.
 func (d *decoder) needs(v *value, path string) []need {
 	if v.kind != kList && v.kind != kMap {
@@ -331,6 +335,7 @@ func (d *decoder) needs(v *value, path string) []need {
 		return nil
 	}
 	list := []need{}
+	upstream := 0
 	for _, i := range flatten(v, 0) {
 		n := need{Need: Need{Artifacts: true}, at: i.at}
 		if s, ok := i.str(); ok {
@@ -344,11 +349,15 @@ func (d *decoder) needs(v *value, path string) []need {
 		}
 		d.known(i, path+":needs:need", []string{"job", "artifacts", "optional", "parallel", "pipeline", "project", "ref"})
 		for _, key := range []string{"pipeline", "project"} {
-			if f := i.get(key); f != nil {
+			if f := i.get(key); f != nil && (key == "project" || !i.has("job")) {
 				d.errs.add(f.at, "%s:needs:need %s is not supported by the embedded forge", path, key)
 			}
 		}
 		n.Job = d.text(i.get("job"), path+":needs:need job")
+		if n.pipeline = d.text(i.get("pipeline"), path+":needs:need pipeline"); n.pipeline != "" {
+			d.known(i, path+":needs:need", []string{"pipeline", "job", "artifacts"})
+			upstream++
+		}
 		if n.Job == "" && !i.has("pipeline") && !i.has("project") {
 			d.errs.add(i.at, "%s:needs:need job can't be blank", path)
 		}
@@ -369,6 +378,9 @@ func (d *decoder) needs(v *value, path string) []need {
 			n.matrix = d.matrix(p.get("matrix"), path+":needs:need:parallel")
 		}
 		list = append(list, n)
+	}
+	if upstream > maxUpstream {
+		d.errs.add(v.at, "%s:needs config must be less than or equal to %d", path, maxUpstream)
 	}
 	return list
 }

@@ -234,7 +234,12 @@ func bind(j *Job, taken map[string][]instance, errs *problems) {
 	if j.HasNeeds {
 		j.Needs = []Need{}
 	}
+	j.Upstream = nil
 	for _, n := range j.raw {
+		if n.pipeline != "" {
+			j.Upstream = append(j.Upstream, UpstreamNeed{n.pipeline, n.Job, n.Artifacts})
+			continue
+		}
 		found := false
 		for _, name := range bound(n.Job, n.matrix, taken) {
 			found = true
