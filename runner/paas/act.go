@@ -135,7 +135,18 @@ func (l *life) handOver() Event {
 	if err != nil {
 		return Event{Kind: LaunchFailed, Text: "The job's data was lost before it could be handed over."}
 	}
-	files, err := HandOverFiles(l.lane(l.record.Runner).Runner, job)
+	r := l.lane(l.record.Runner).Runner
+	if k := r.Clever; k != nil && k.Cellar {
+		e, done := l.attempt("find cache bucket", launchAttempts, func() error {
+			cellar, err := l.lane(l.record.Runner).coordinator.Cellar(l.calls, *k, l.record.Host.Tenant)
+			r = r.withCellar(cellar)
+			return err
+		})
+		if !done {
+			return e
+		}
+	}
+	files, err := HandOverFiles(r, job)
 	if err != nil {
 		return Event{Kind: LaunchFailed, Text: fmt.Sprintf("The job could not be handed over: %v", err)}
 	}

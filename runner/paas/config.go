@@ -73,6 +73,7 @@ type Clever struct {
 	AttributeToken Secret        // cc_gitlab_namespace_attributes_token: reads those
 	OrgaAttribute  string        // cc_orga_id_attribute
 	TokenAttribute string        // cc_orga_token_attribute
+	Cellar         bool          // cc_cellar_attributes: the bucket for caches comes from that group too
 }
 
 // Watch says how to see that a job has started: its trace grows.

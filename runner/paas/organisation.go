@@ -27,33 +27,11 @@ func (c *Coordinator) Organisation(ctx context.Context, k Clever, tenant string)
 	if tenant == "" {
 		return Organisation{}, errors.New("find organisation: the job names no top-level group")
 	}
-	q := call{
-		method: http.MethodGet, path: "/groups/" + url.PathEscape(tenant) + "/custom_attributes",
-		header: http.Header{"Private-Token": {k.AttributeToken.Reveal()}},
-	}
-	a, err := c.send(ctx, q)
+	attributes, err := c.attributes(ctx, k, tenant)
 	if err != nil {
-		return Organisation{}, fmt.Errorf("find organisation of group %s: %w", tenant, err)
+		return Organisation{}, err
 	}
-	if a.status != http.StatusOK {
-		return Organisation{}, &fault.Error{
-			Op: "find organisation of group", What: tenant, Err: a.refusal(q),
-			Remedy: "The token in cc_gitlab_namespace_attributes_token must belong to an administrator, and the project to a group.",
-		}
-	}
-	var list []struct{ Key, Value string }
-	if json.Unmarshal(a.body, &list) != nil {
-		return Organisation{}, fmt.Errorf("find organisation of group %s: not valid JSON", tenant)
-	}
-	var o Organisation
-	for _, attribute := range list {
-		switch attribute.Key {
-		case k.OrgaAttribute:
-			o.ID = attribute.Value
-		case k.TokenAttribute:
-			o.Token = secret.New(attribute.Value)
-		}
-	}
+	o := Organisation{attributes[k.OrgaAttribute], secret.New(attributes[k.TokenAttribute])}
 	for name, missing := range map[string]bool{k.OrgaAttribute: o.ID == "", k.TokenAttribute: o.Token.Empty()} {
 		if missing {
 			return Organisation{}, &fault.Error{
@@ -63,4 +41,31 @@ func (c *Coordinator) Organisation(ctx context.Context, k Clever, tenant string)
 		}
 	}
 	return o, nil
+}
+
+// attributes are the custom attributes of a tenant's group.
+func (c *Coordinator) attributes(ctx context.Context, k Clever, tenant string) (map[string]string, error) {
+	q := call{
+		method: http.MethodGet, path: "/groups/" + url.PathEscape(tenant) + "/custom_attributes",
+		header: http.Header{"Private-Token": {k.AttributeToken.Reveal()}},
+	}
+	a, err := c.send(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("find organisation of group %s: %w", tenant, err)
+	}
+	if a.status != http.StatusOK {
+		return nil, &fault.Error{
+			Op: "find organisation of group", What: tenant, Err: a.refusal(q),
+			Remedy: "The token in cc_gitlab_namespace_attributes_token must belong to an administrator, and the project to a group.",
+		}
+	}
+	var list []struct{ Key, Value string }
+	if json.Unmarshal(a.body, &list) != nil {
+		return nil, fmt.Errorf("find organisation of group %s: not valid JSON", tenant)
+	}
+	attributes := map[string]string{}
+	for _, attribute := range list {
+		attributes[attribute.Key] = attribute.Value
+	}
+	return attributes, nil
 }

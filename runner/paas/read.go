@@ -150,7 +150,7 @@ func readRunner(t table) Runner {
 var runnerKeys = []string{
 	"cc_orga_id", "cc_token", "cc_multi_tenant", "cc_gitlab_namespace_attributes_token", "cc_orga_id_attribute", "cc_orga_token_attribute",
 	"cc_api_url", "cc_zone", "cc_default_flavor", "cc_max_flavor", "cc_extra_env", "cc_deployment_repo_timeout", "cc_deployment_repo_wait_step",
-	"cc_auth_user", "cc_auth_scheme", "cc_flavor_context", "cc_flavor_name_prefix", "cc_instance_variant_uuid",
+	"cc_auth_user", "cc_auth_scheme", "cc_flavor_context", "cc_flavor_name_prefix", "cc_instance_variant_uuid", "cc_cellar_attributes",
 	"heptapod_runner_main_image", "paas_job_trace_watch", "paas_hide_runner_token",
 }
 
@@ -175,7 +175,7 @@ func warnOfSharedCache(t table) {
 			switch strings.ToLower(place) {
 			case "s3", "gcs", "azure":
 				t.odd(key+"."+place, "is one cache for all tenants: a job of each of them can read and replace what the others keep there, "+
-					"and its keys lie on hosts in all their organisations; leave it out, or give each tenant a runner of its own")
+					"and its keys lie on hosts in all their organisations; give each tenant a bucket with cc_cellar_attributes = true, or leave it out")
 			}
 		}
 	}
@@ -201,8 +201,16 @@ func readClever(t table) *Clever {
 	if !strings.EqualFold(c.Env[enableVariable], "true") {
 		t.odd("cc_extra_env", "lacks %s = \"true\", which the documentation of heptapod-paas-runner sets: Clever Cloud may not make hosts for jobs without it", enableVariable)
 	}
+	c.Cellar = t.yes("cc_cellar_attributes", false)
+	if c.Cellar && !c.Tenants {
+		t.wrong("cc_cellar_attributes", "is for cc_multi_tenant = true: the bucket of a single organisation stands in [runners.cache.s3]")
+	}
 	if c.Tenants {
-		warnOfSharedCache(t)
+		if c.Cellar {
+			readCellar(t)
+		} else {
+			warnOfSharedCache(t)
+		}
 		if !t.yes("paas_hide_runner_token", false) {
 			t.odd("cc_multi_tenant", "gives the runner's token to hosts in the organisations of all tenants: who reads it there can take the jobs of the others; "+
 				"set paas_hide_runner_token = true, with an image that runs 'hepta paas exec-fetched-job'")

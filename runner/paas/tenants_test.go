@@ -30,6 +30,7 @@ type tenants struct {
 	cloud *clevertest.Cloud
 	file  string // of the state
 	token string // of the runner
+	cache string // what its section says about caches
 
 	mu    sync.Mutex
 	files map[string]map[string][]byte // what was handed over, by organisation
@@ -42,7 +43,7 @@ const (
 
 func newTenants(t *testing.T) *tenants {
 	w := &tenants{t: t, forge: heptapodtest.New(t, heptapodtest.WithLongPoll(time.Second)), cloud: clevertest.New(t),
-		file: filepath.Join(t.TempDir(), "state.json"), files: map[string]map[string][]byte{}}
+		file: filepath.Join(t.TempDir(), "state.json"), cache: sharedCache, files: map[string]map[string][]byte{}}
 	var err error
 	if w.token, err = w.forge.NewRunnerToken(); err != nil {
 		t.Fatal(err)
@@ -116,6 +117,16 @@ func (w *tenants) deploy(a clevertest.App, files map[string][]byte) {
 	}
 }
 
+// sharedCache is one bucket for all tenants.
+const sharedCache = `
+[runners.cache]
+Type = "s3"
+Shared = true
+[runners.cache.s3]
+ServerAddress = "cellar.example.org"
+BucketName = "caches"
+`
+
 func (w *tenants) config() Config {
 	w.t.Helper()
 	cfg, _, err := Read(fmt.Appendf(nil, `concurrent = 4
@@ -133,14 +144,7 @@ cc_gitlab_namespace_attributes_token = %q
 cc_api_url = %q
 cc_deployment_repo_wait_step = 1
 cc_extra_env = {CC_ENABLE_HEPTAPOD_RUNNER = "true"}
-
-[runners.cache]
-Type = "s3"
-Shared = true
-[runners.cache.s3]
-ServerAddress = "cellar.example.org"
-BucketName = "caches"
-
+%s
 [runners.docker]
 image = "debian:13"
 volumes = ["/cache", "/data:/data:ro"]
@@ -149,7 +153,7 @@ pull_policy = ["if-not-present"]
 [[runners.docker.services]]
 name = "postgres:17"
 alias = "db"
-`, w.file, w.forge.URL, w.token, w.forge.Token, w.cloud.URL+"/v2"))
+`, w.file, w.forge.URL, w.token, w.forge.Token, w.cloud.URL+"/v2", w.cache))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -332,5 +336,51 @@ func TestKeysArriveOnTheHost(t *testing.T) {
 	var job struct{ Services []struct{ Name string } }
 	if err := json.Unmarshal(files["job.json"], &job); err != nil || len(job.Services) != 1 || job.Services[0].Name != "redis:8" {
 		t.Errorf("services of the job: %+v, %v", job, err)
+	}
+}
+
+// With cc_cellar_attributes each tenant's hosts get the bucket of its own group
+// and nobody else's keys; a group without one gets no bucket.
+func TestEachTenantHasItsBucket(t *testing.T) {
+	w := newTenants(t)
+	w.cache = "cc_cellar_attributes = true\n[runners.cache]\nType = \"s3\"\n[runners.cache.s3]\nServerAddress = \"cellar.example.org\"\n"
+	for key, value := range map[string]string{cellarBucket: "caches-of-one", cellarKeyID: "KEYONE", cellarSecret: "secret-of-one"} {
+		w.api(http.MethodPut, "/groups/one/custom_attributes/"+key, url.Values{"value": {value}})
+	}
+	stop := w.manage()
+	for _, group := range []string{"one", "two"} {
+		w.push(group)
+		if j := w.job(group); j.Status != "success" {
+			t.Fatalf("the job of %s is %s", group, j.Status)
+		}
+	}
+	said := stop()
+	for organisation, want := range map[string]string{
+		orgaOne: "map[Type:s3 s3:map[AccessKey:KEYONE BucketName:caches-of-one SecretKey:secret-of-one ServerAddress:cellar.example.org]]", orgaTwo: "map[]"} {
+		var host struct {
+			Runners []struct{ Cache map[string]any }
+		}
+		if err := toml.Unmarshal(w.files[organisation]["runner.toml"], &host); err != nil || len(host.Runners) != 1 || fmt.Sprint(host.Runners[0].Cache) != want {
+			t.Errorf("%s: %v, %v, want %s", organisation, host, err, want)
+		}
+	}
+	state, err := os.ReadFile(w.file)
+	if err != nil || strings.Contains(said+string(state), "secret-of-one") {
+		t.Errorf("the key of the bucket is in the log or the state file, %v", err)
+	}
+}
+
+// What does not go with buckets of the tenants is told at its key.
+func TestCellarAttributes(t *testing.T) {
+	for more, want := range map[string]string{
+		"cc_multi_tenant = true\ncc_gitlab_namespace_attributes_token = 'x'": "cc_cellar_attributes: needs [runners.cache]",
+		"cc_orga_id = 'o'\ncc_token = 't'":                                   "cc_cellar_attributes: is for cc_multi_tenant = true",
+		"cc_multi_tenant = true\ncc_gitlab_namespace_attributes_token = 'x'\n[runners.cache]\nType = 's3'\n[runners.cache.s3]\nBucketName = 'b'":    "cache.s3.BucketName: comes from the custom attributes",
+		"cc_multi_tenant = true\ncc_gitlab_namespace_attributes_token = 'x'\n[runners.cache]\nType = 's3'\n[runners.cache.s3]\nServerAddress = 'c'": "",
+	} {
+		_, warnings, err := Read([]byte("state_file='x'\n[[runners]]\nurl='https://f'\ntoken='abcdefghij'\nexecutor='clever-docker'\ncc_cellar_attributes = true\n" + more + "\n"))
+		if want == "" && (err != nil || strings.Contains(fmt.Sprint(warnings), "one cache for all tenants")) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s:\ngot %v, %v, want %q", more, err, warnings, want)
+		}
 	}
 }
