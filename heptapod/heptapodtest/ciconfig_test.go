@@ -131,6 +131,7 @@ func TestEnvironmentOfAJob(t *testing.T) {
 	push(t, p, work, map[string]string{".gitlab-ci.yml": `
 deploy:
   script: [x]
+  timeout: 90 minutes
   hooks: {pre_get_sources_script: [echo early]}
   environment: {name: review/$CI_COMMIT_REF_NAME, url: "https://$CI_ENVIRONMENT_SLUG.example.org", on_stop: stop}
 stop:
@@ -141,7 +142,7 @@ stop:
 	r := newRunner(t, s, newest())
 	j := r.take()
 	for key, want := range map[string]string{
-		"CI_ENVIRONMENT_NAME": "review/main", "CI_ENVIRONMENT_SLUG": "review-main-yi2y9f", "CI_ENVIRONMENT_ACTION": "start",
+		"CI_JOB_TIMEOUT": "5400", "CI_ENVIRONMENT_NAME": "review/main", "CI_ENVIRONMENT_SLUG": "review-main-yi2y9f", "CI_ENVIRONMENT_ACTION": "start",
 		"CI_ENVIRONMENT_TIER": "development", "CI_ENVIRONMENT_URL": "https://review-main-yi2y9f.example.org",
 	} {
 		if got, _ := j.variable(key); got != want {

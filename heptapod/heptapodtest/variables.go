@@ -101,6 +101,7 @@ func (s *Server) persistedVariables(v *scope, c *claimed) {
 	v.open("CI_PIPELINE_URL", s.URL+"/"+c.project.Path+"/-/pipelines/"+strconv.FormatInt(c.pipeline.ID, 10))
 	v.open("CI_JOB_ID", strconv.FormatInt(c.job.ID, 10))
 	v.open("CI_JOB_URL", s.URL+"/"+c.project.Path+"/-/jobs/"+strconv.FormatInt(c.job.ID, 10))
+	v.open("CI_JOB_TIMEOUT", strconv.Itoa(timeout(c.project, c.runner, c.spec)))
 	v.hidden("CI_JOB_TOKEN", c.token)
 	v.open("CI_JOB_STARTED_AT", c.job.StartedAt.UTC().Format(time.RFC3339))
 	v.hidden("CI_REPOSITORY_URL", withUser(s.repositoryURL(c.project), url.UserPassword(jobUser, c.token)))
