@@ -182,9 +182,9 @@ func (c *Config) routes(forge heptapod.Config) []traefik.Route {
 func (c *Config) registryAddress() string {
 	r := c.forgeRegistry()
 	switch {
-	case c.elsewhere() && c.Forge.Registry == "":
+	case c.isExternal() && c.Forge.Registry == "":
 		return ""
-	case c.elsewhere():
+	case c.isExternal():
 		f, _ := frontOf(c.Forge.URL)
 		return f.scheme + "://" + c.Forge.Registry
 	case r == nil:
@@ -204,7 +204,7 @@ func (c *Config) registryAddress() string {
 func (c *Config) registryIssued() bool {
 	r := c.forgeRegistry()
 	return r != nil && r.Port != "" && r.CertificateFile == "" && r.KeyFile == "" && len(r.Certificate)+len(r.Key) == 0 &&
-		!c.elsewhere() && c.tlsMode() == traefik.TLSInternal
+		!c.isExternal() && c.tlsMode() == traefik.TLSInternal
 }
 
 // registryHost is the registry as images name it, host[:port]; "" when there is
@@ -229,7 +229,7 @@ func (c *Config) registryPlain() bool {
 // addresses are published on the Docker host: what another machine leads here
 // is reached as DNS has it.
 func (c *Config) pinned() (names []string, address string) {
-	if mode := c.tlsMode(); c.elsewhere() || mode != traefik.TLSInternal && mode != traefik.TLSOff || !c.isDirect() {
+	if mode := c.tlsMode(); c.isExternal() || mode != traefik.TLSInternal && mode != traefik.TLSOff || !c.isDirect() {
 		return nil, ""
 	}
 	for _, p := range c.jobPorts() {
@@ -269,7 +269,7 @@ func (c *Config) addressProblems(add adder) {
 // addressNotes tell where addresses contradict what is published here, or
 // depend on what is in front.
 func (c *Config) addressNotes() []string {
-	if c.elsewhere() {
+	if c.isExternal() {
 		return nil
 	}
 	var notes []string

@@ -53,7 +53,7 @@ func (s *Stack) buildRegistry(ctx context.Context) (runner.BuildRegistry, error)
 	switch {
 	case r.Host == "":
 		return r, nil
-	case s.cfg.elsewhere():
+	case s.cfg.isExternal():
 		r.CA = s.cfg.authorities(nil)
 		return r, nil
 	}

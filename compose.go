@@ -19,7 +19,7 @@ import (
 // compose puts the rooms together: who publishes what, who waits for whom,
 // who trusts which authority.
 func (s *Stack) compose(opts []Option) error {
-	if s.cfg.elsewhere() {
+	if s.cfg.isExternal() {
 		return s.composeAlone(opts)
 	}
 	described, front := s.cfg.forge(), s.cfg.traefik()
@@ -59,7 +59,7 @@ func (s *Stack) compose(opts []Option) error {
 	return s.addMirror()
 }
 
-// composeAlone is a stack of runners for a forge elsewhere.
+// composeAlone is a stack of runners for an external forge.
 func (s *Stack) composeAlone(opts []Option) (err error) {
 	if s.forge, err = heptapod.New(s.cfg.forge(), append(slices.Clone(opts), WithHost(s.opts.Host), wiring.WithDial(s.docker))...); err != nil {
 		return err
@@ -84,7 +84,7 @@ func (s *Stack) bare() converge.Stack {
 // container, by api; one elsewhere by its address.
 func (s *Stack) runners(api runner.Connect) (*runner.Runners, error) {
 	opts := []runner.Option{runner.WithLogger(s.opts.Log), runner.WithProgress(s.opts.Progress)}
-	if !s.cfg.elsewhere() {
+	if !s.cfg.isExternal() {
 		opts = append(opts, runner.WithAPI(api))
 	}
 	return runner.New(s.cfg.runners(), opts...)
@@ -162,8 +162,8 @@ func (s *Stack) leaf() *converge.File {
 // CACertificate is the certificate, in PEM, of the authority that the TLS mode
 // internal has made: what a client has to trust.
 func (s *Stack) CACertificate(ctx context.Context) ([]byte, error) {
-	if s.cfg.elsewhere() {
-		return nil, fmt.Errorf("read authority: the forge is elsewhere, at %s", s.cfg.Forge.URL)
+	if s.cfg.isExternal() {
+		return nil, fmt.Errorf("read authority: the forge is external, at %s", s.cfg.Forge.URL)
 	}
 	leaf := s.leaf()
 	if leaf == nil {

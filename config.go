@@ -28,7 +28,7 @@ type Config struct {
 	// The Engine's socket on the Docker host, which the socket proxy and the runners are given.
 	Socket string `yaml:"socket" default:"/var/run/docker.sock" check:"abs"`
 
-	// The forge. A host name alone is short for host. With url the forge is elsewhere, and the file describes runners alone.
+	// The forge. A host name alone is short for host. With url the forge is external, and the file describes runners alone.
 	Forge Forge `yaml:"forge" short:"host"`
 	// Certificates from an ACME server such as Let's Encrypt; the same as tls with mode acme.
 	ACME *ACME `yaml:"acme"`
@@ -190,7 +190,7 @@ type Cleanup struct {
 type Mirror struct {
 	// Whether there is one. Default: yes, where the section is written.
 	Enabled *bool `yaml:"enabled"`
-	// Address of a mirror elsewhere. Jobs use it and none is run here; their daemons trust the authorities of runner.ca for it.
+	// Address of an external mirror. Jobs use it and none is run here; their daemons trust the authorities of runner.ca for it.
 	URL string `yaml:"url" check:"url"`
 	// Image of the mirror.
 	Image string `yaml:"image" check:"image"`

@@ -1,15 +1,15 @@
 package hepta
 
 // Forge is which forge the runners work for: the one of this file, by its
-// host name, or one elsewhere, by its URL.
+// host name, or an external one, by its URL.
 type Forge struct {
 	// Host name of the forge that this file describes; the same as heptapod.host.
 	Host string `yaml:"host" check:"host"`
-	// Address of a forge elsewhere, Heptapod or GitLab. There is no other service then but the runners.
+	// Address of an external forge, Heptapod or GitLab. There is no other service then but the runners.
 	URL string `yaml:"url" check:"url"`
 	// File with a token for making runners there: an API token with the scope api, or on old forges a registration token. Left out, each runner brings a token of its own.
 	TokenFile string `yaml:"token_file" into:"Token" private:"true"`
-	// Container registry of the forge elsewhere, as images name it: host, or host:port.
+	// Container registry of the external forge, as images name it: host, or host:port.
 	Registry string `yaml:"registry" check:"registry"`
 
 	// Token is the content of token_file.
@@ -91,7 +91,7 @@ type SMTP struct {
 	StartTLS *bool `yaml:"starttls"`
 	// Encrypted from the first byte. Default: yes on port 465, unless starttls is set.
 	TLS *bool `yaml:"tls"`
-	// PEM file with the authorities of the relay's certificate, where the world does not know them. For mail they take the place of those that the forge's image trusts.
+	// PEM file with the authorities of the relay's certificate, where they are no public ones. For mail they take the place of those that the forge's image trusts.
 	CAFile string `yaml:"ca" into:"CA"`
 	// Sender's address.
 	From string `yaml:"from" check:"email"`

@@ -14,7 +14,7 @@ type RunnerContainer struct {
 	DrainSeconds int `yaml:"drain_seconds" default:"600" min:"1" max:"86400"`
 	// File with a registration token, for forges that cannot create runners by API.
 	RegistrationTokenFile string `yaml:"registration_token_file" into:"RegistrationToken" private:"true"`
-	// PEM file with the authorities of the forge's and the registry's certificates, where the world does not know them. Runners, jobs, their Docker daemons and the Engine trust them, and with tls internal the stack's own beside them.
+	// PEM file with the authorities of the forge's and the registry's certificates, where they are no public ones. Runners, jobs, their Docker daemons and the Engine trust them, and with tls internal the stack's own beside them.
 	CAFile string `yaml:"ca" into:"CA"`
 	// Names that no DNS server tells runners and jobs, as name:address.
 	ExtraHosts []string `yaml:"extra_hosts" check:"hostentry"`
@@ -37,9 +37,9 @@ type RunnerContainer struct {
 type SessionServer struct {
 	// Whether there is one. Default: yes, where the section is written.
 	Enabled *bool `yaml:"enabled"`
-	// Name of the Docker host by which the forge reaches it; its certificate is for that. Needed with port, and for a forge elsewhere. Default: the container's name, which the forge of this file knows.
+	// Name of the Docker host by which the forge reaches it; its certificate is for that. Needed with port, and for an external forge. Default: the container's name, which the forge of this file knows.
 	Host string `yaml:"host" check:"host"`
-	// Port of the Docker host that it is published on, or address:port. Default: none for the forge of this file, which needs none; 8093 for one elsewhere.
+	// Port of the Docker host that it is published on, or address:port. Default: none for the forge of this file, which needs none; 8093 for an external one.
 	Port Port `yaml:"port" check:"published"`
 	// Seconds for which an open terminal keeps its job from ending.
 	Timeout int `yaml:"timeout" default:"1800" min:"1" max:"86400"`

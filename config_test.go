@@ -165,7 +165,7 @@ func TestConfigProblems(t *testing.T) {
 	}
 }
 
-// A forge elsewhere knows no name of the runner's container.
+// An external forge knows no name of the runner's container.
 func TestSessionServerForAForgeElsewhere(t *testing.T) {
 	cfg := &Config{Forge: Forge{URL: "https://hg.example.org", Token: NewSecret("glpat-x")}, Runners: []Runner{{Name: "a"}}}
 	cfg.Runner.SessionServer = &SessionServer{}

@@ -31,7 +31,7 @@ type Draft struct {
 	Data     string   // directory on the Docker host; "": the default
 	SSHPort  int      // 0: 22
 	Runners  []string // modes; each runner is named after its mode
-	// TokenFile is where the token for a forge elsewhere lies: a file beside
+	// TokenFile is where the token for an external forge lies: a file beside
 	// hepta.yaml, env:NAME, or - for standard input; "": DraftTokenFile.
 	TokenFile string
 }
@@ -39,8 +39,8 @@ type Draft struct {
 // DraftTokenFile is Draft.TokenFile when it is "".
 const DraftTokenFile = "forge.token"
 
-// Elsewhere says whether the draft is of runners alone.
-func (d Draft) Elsewhere() bool { return strings.Contains(d.Forge, "://") }
+// External reports whether the draft is of runners alone.
+func (d Draft) External() bool { return strings.Contains(d.Forge, "://") }
 
 var draft = template.Must(template.New("hepta.yaml").Funcs(template.FuncMap{
 	"quote": quoteYAML, "image": func() string { return heptapod.DefaultImage },
@@ -94,7 +94,7 @@ runners:
 {{end}}`))
 
 var aloneDraft = template.Must(template.New("hepta.yaml").Funcs(template.FuncMap{"quote": quoteYAML}).Parse(
-	`# Runners on a Docker host, for a forge elsewhere. Every key: docs/configuration.md
+	`# Runners on a Docker host, for an external forge. Every key: docs/configuration.md
 #   hepta plan   shows what would be done
 #   hepta up     does it
 
@@ -121,7 +121,7 @@ stack: {{quote .Stack}}
 # What must survive, on the Docker host.
 {{if .Data}}data: {{quote .Data}}{{else}}# data: /srv/{{.Stack}}{{end}}
 
-# Where the world does not know the authority of the forge's certificate:
+# Where the authority of the forge's certificate is no public one:
 # runner: {ca: ca.crt}
 
 # Runners. dind: jobs build images in a Docker daemon of their own; socket: with the
@@ -136,7 +136,7 @@ runners:
 // Stack is the name of the stack: the default, or for runners alone one after
 // their forge, so that they never take the place of another stack on the host.
 func (d Draft) Stack() string {
-	if !d.Elsewhere() {
+	if !d.External() {
 		return defaultStack
 	}
 	u, err := url.Parse(d.Forge)
@@ -159,10 +159,10 @@ const maxDraftStack = 40
 // fits says which parts belong to the other kind of draft.
 func (d Draft) fits() error {
 	switch {
-	case d.Elsewhere() && (d.Email != "" || d.SSHPort != 0):
+	case d.External() && (d.Email != "" || d.SSHPort != 0):
 		return &fault.Error{Op: "write configuration for", What: d.Forge, Why: "a mail address and a port for ssh belong to a forge that is brought up", Remedy: "Leave them out, or name the forge by its host name alone."}
-	case !d.Elsewhere() && d.TokenFile != "":
-		return &fault.Error{Op: "write configuration for", What: d.Forge, Why: "a token is for a forge elsewhere", Remedy: "Leave it out, or name the forge by its URL, as in https://hg.example.org."}
+	case !d.External() && d.TokenFile != "":
+		return &fault.Error{Op: "write configuration for", What: d.Forge, Why: "a token is for an external forge", Remedy: "Leave it out, or name the forge by its URL, as in https://hg.example.org."}
 	case !utf8.ValidString(d.TokenFile):
 		return &fault.Error{Op: "write configuration for", What: d.Forge, Why: "the name of the token's file is not UTF-8, which YAML is written in", Remedy: "Give the file another name."}
 	}
@@ -177,7 +177,7 @@ func (d Draft) YAML() ([]byte, error) {
 	}
 	var b bytes.Buffer
 	text := draft
-	if d.Elsewhere() {
+	if d.External() {
 		text = aloneDraft
 		d.TokenFile = cmp.Or(d.TokenFile, DraftTokenFile)
 		if len(d.Runners) == 0 {

@@ -54,7 +54,7 @@ type Stack struct {
 	opts  wiring.Options
 	want  converge.Stack
 	forge *heptapod.Forge
-	proxy *traefik.Proxy // nil where the forge is elsewhere
+	proxy *traefik.Proxy // nil where the forge is external
 
 	dial sync.Mutex
 	own  client.APIClient // made here, closed here
@@ -80,7 +80,7 @@ func New(cfg *Config, opts ...Option) (*Stack, error) {
 }
 
 // Forge is the stack's forge: its REST client, gitlab-ctl, its root password.
-// Of a forge elsewhere it knows the address alone.
+// Of an external forge it knows the address alone.
 func (s *Stack) Forge() *heptapod.Forge { return s.forge }
 
 // Config is what the stack was made from, with every default filled in.
@@ -135,7 +135,7 @@ func (s *Stack) fits(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ask engine for its settings: %w", err)
 	}
-	if err := engine.CheckSecurity(info.SecurityOptions); err != nil || s.cfg.elsewhere() {
+	if err := engine.CheckSecurity(info.SecurityOptions); err != nil || s.cfg.isExternal() {
 		return err
 	}
 	server, err := docker.ServerVersion(ctx)

@@ -37,7 +37,7 @@ func (c *Config) mirrorProblems(add adder) {
 	rest.URL, rest.Enabled = "", nil
 	switch {
 	case m.URL != "" && !reflect.ValueOf(rest).IsZero():
-		add("registry.mirror.url", "names a mirror elsewhere, and the other keys describe one that is run here: leave one of them out")
+		add("registry.mirror.url", "names an external mirror, and the other keys describe one that is run here: leave one of them out")
 	case (m.User == "") != (m.PasswordFile == "" && m.Password.Empty()):
 		add("registry.mirror.user", "and password_file go together")
 	}

@@ -41,7 +41,7 @@ func TestMirrorOfStack(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"registry: {mirror: {}}\nforge: a.b":                                 "",
-		"forge: a.b\nregistry: {mirror: {url: \"https://c.d\", port: 80}}":   "registry.mirror.url: names a mirror elsewhere",
+		"forge: a.b\nregistry: {mirror: {url: \"https://c.d\", port: 80}}":   "registry.mirror.url: names an external mirror",
 		"forge: a.b\nregistry: {mirror: {user: alice}}":                      "registry.mirror.user: and password_file go together",
 		"forge: a.b\nregistry: {mirror: {port: 443}}":                        "registry.mirror.port: port 443 is taken by traefik.https_port",
 		"forge: a.b\nregistry: {path: /srv/x, mirror: true}":                 "registry: takes a host name of its own",

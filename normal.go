@@ -43,7 +43,7 @@ func (c *Config) normal() *Config {
 	n.Runners = slices.Clone(n.Runners)
 	if s := n.Runner.SessionServer; s != nil {
 		own := *s
-		if n.elsewhere() {
+		if n.isExternal() {
 			own.Port = cmp.Or(own.Port, "8093")
 		}
 		n.Runner.SessionServer = &own
@@ -83,8 +83,8 @@ func (c *Config) normal() *Config {
 	return &n
 }
 
-// elsewhere says whether the forge is another's, and only its runners are ours.
-func (c *Config) elsewhere() bool { return c.Forge.URL != "" }
+// isExternal reports whether the forge is another's, and only its runners are ours.
+func (c *Config) isExternal() bool { return c.Forge.URL != "" }
 
 // forgeRegistry is the forge's own registry, nil where it has none.
 func (c *Config) forgeRegistry() *Registry {
@@ -113,7 +113,7 @@ func (c *Config) sessionServer() *SessionServer {
 
 // sessionProblems is what a session server lacks.
 func (c *Config) sessionProblems(add adder) {
-	if s := c.sessionServer(); s != nil && s.Host == "" && (c.elsewhere() || s.Port != "") {
+	if s := c.sessionServer(); s != nil && s.Host == "" && (c.isExternal() || s.Port != "") {
 		add("runner.session_server.host", "is missing: give the name of the Docker host by which the forge reaches the runner")
 	}
 }

@@ -24,8 +24,8 @@ func (s *Stack) Labels(ctx context.Context, routes ...Route) (map[string]string,
 	refuse := func(what, why, remedy string) error {
 		return &fault.Error{Op: "publish", What: what, Why: why, Remedy: remedy}
 	}
-	if s.cfg.elsewhere() {
-		return nil, refuse("stack "+s.cfg.Stack, "it has no proxy: its forge is elsewhere, at "+s.cfg.Forge.URL, "Publish it through the proxy of that forge.")
+	if s.cfg.isExternal() {
+		return nil, refuse("stack "+s.cfg.Stack, "it has no proxy: its forge is external, at "+s.cfg.Forge.URL, "Publish it through the proxy of that forge.")
 	}
 	taken := s.published()
 	for _, r := range routes {

@@ -51,7 +51,7 @@ func (s *Stack) registryRoute(ctx context.Context) (*registry.Route, error) {
 		r.Machine = p.Address()
 	}
 	var own []byte
-	if s.cfg.tlsMode() == traefik.TLSInternal && !s.cfg.elsewhere() {
+	if s.cfg.tlsMode() == traefik.TLSInternal && !s.cfg.isExternal() {
 		if own, err = s.CACertificate(ctx); err != nil {
 			return nil, err
 		}
@@ -121,7 +121,7 @@ func (s *Stack) wayThere(route *registry.Route) []registry.Finding {
 
 // whose says which authority the registry's certificate may be of.
 func (s *Stack) whose() string {
-	own := s.cfg.tlsMode() == traefik.TLSInternal && !s.cfg.elsewhere()
+	own := s.cfg.tlsMode() == traefik.TLSInternal && !s.cfg.isExternal()
 	switch given := len(s.cfg.Runner.CA) > 0; {
 	case own && given:
 		return "the stack's own, or one of runner.ca"

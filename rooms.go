@@ -49,7 +49,7 @@ func (c *Config) traefik() traefik.Config {
 }
 
 func (c *Config) forge() heptapod.Config {
-	if c.elsewhere() {
+	if c.isExternal() {
 		u, err := url.Parse(c.Forge.URL)
 		if err != nil {
 			u = &url.URL{}
@@ -100,13 +100,13 @@ func (c *Config) runners() runner.Config {
 		After:   []string{"container:" + heptapod.Service, string(heptapod.RefToken)},
 		Through: []string{"container:" + traefik.Service},
 	}
-	if c.elsewhere() {
+	if c.isExternal() {
 		r.Forge.URL, r.Forge.Token, r.After, r.Through = c.Forge.URL, c.Forge.Token, nil, nil
 	}
 	if host := c.registryHost(); host != "" {
 		r.RegistryHosts, r.Registries = []string{host}, []string{c.registryAddress()}
 	}
-	if !c.elsewhere() && c.tlsMode() == traefik.TLSInternal {
+	if !c.isExternal() && c.tlsMode() == traefik.TLSInternal {
 		r.CA, r.CAFile = nil, runnerCAFile // which trust writes
 	}
 	c.pin(&r)
@@ -140,11 +140,11 @@ func (x Runner) room() runner.Runner {
 // roomProblems is what the rooms have to say about a configuration.
 func (c *Config) roomProblems() []yamlconfig.Problem {
 	n := c.normal()
-	if n.Heptapod.Host == "" && !n.elsewhere() {
+	if n.Heptapod.Host == "" && !n.isExternal() {
 		return nil // without a name nothing else about the stack can be told
 	}
 	var problems []yamlconfig.Problem
-	if !n.elsewhere() {
+	if !n.isExternal() {
 		problems = problemsOf("traefik", n.traefik().Validate())
 		problems = append(problems, problemsOf("heptapod", n.forge().Validate())...)
 	}

@@ -86,7 +86,7 @@ func withShortACME(t *testing.T) *Config {
 	return cfg
 }
 
-// besideAnother is runners of a forge elsewhere, with a token for its API.
+// besideAnother is runners of an external forge, with a token for its API.
 func besideAnother(t *testing.T) *Config {
 	t.Helper()
 	return &Config{
@@ -228,7 +228,7 @@ func seenNowhere(t *testing.T, cfg *Config) {
 	}
 
 	secrets, least := 0, 5
-	if s.cfg.elsewhere() {
+	if s.cfg.isExternal() {
 		least = 1 // config.toml
 	}
 	for _, f := range s.want.Files {

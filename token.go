@@ -15,7 +15,7 @@ import (
 // on the host and revokes the one before. It returns the day on which the new
 // one ends. Rails boots for it, which takes a minute or two.
 func (s *Stack) RenewToken(ctx context.Context) (ends time.Time, err error) {
-	if s.cfg.elsewhere() {
+	if s.cfg.isExternal() {
 		return time.Time{}, &fault.Error{Op: "renew API token of", What: "stack " + s.cfg.Stack, Why: "the forge is external, at " + s.cfg.Forge.URL,
 			Remedy: "Make a token with scope api there, and put it into the file that forge.token_file names."}
 	}
@@ -29,7 +29,7 @@ func (s *Stack) RenewToken(ctx context.Context) (ends time.Time, err error) {
 // tokenNotes say what is wrong with the API token that a snapshot has seen. A
 // forge that serves is asked whether it takes it: nothing else tells.
 func (s *Stack) tokenNotes(ctx context.Context, o *converge.Observed, plan *Plan) []string {
-	if s.cfg.elsewhere() {
+	if s.cfg.isExternal() {
 		return nil
 	}
 	for _, op := range plan.Operations {
@@ -52,7 +52,7 @@ const tokenRefused = "the forge refuses the API token that is kept on the host; 
 // tellRefusedToken tells who watches when the forge refuses the API token.
 func (s *Stack) tellRefusedToken(ctx context.Context) {
 	e, err := s.engine(ctx)
-	if err != nil || s.cfg.elsewhere() {
+	if err != nil || s.cfg.isExternal() {
 		return
 	}
 	content, err := glance{s, e}.ReadFile(ctx, heptapod.FileToken)

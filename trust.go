@@ -21,7 +21,7 @@ const runnerCAFile = runner.FileCA
 
 // bundles says whether runners need more than the stack's own authority.
 func (c *Config) bundles() bool {
-	return c.tlsMode() == traefik.TLSInternal && !c.elsewhere() && len(c.Runner.CA) > 0
+	return c.tlsMode() == traefik.TLSInternal && !c.isExternal() && len(c.Runner.CA) > 0
 }
 
 // trust hands on the stack's own authority, and with it those of runner.ca:
@@ -87,7 +87,7 @@ func (s *Stack) trust() {
 // that the mode internal makes.
 func (c *Config) ownAuthority() bool {
 	r := c.forgeRegistry()
-	return r != nil && !c.elsewhere() && c.tlsMode() == traefik.TLSInternal && (r.Host != "" || c.registryIssued())
+	return r != nil && !c.isExternal() && c.tlsMode() == traefik.TLSInternal && (r.Host != "" || c.registryIssued())
 }
 
 // shareLeaf gives the registry's port on the forge's name the proxy's
@@ -114,7 +114,7 @@ func (s *Stack) shareLeaf(bundle *atomic.Pointer[[]byte], after []converge.Ref) 
 // strangers tells of certificates whose authority this machine does not know:
 // the Docker host and its jobs may not either, and would refuse them.
 func (c *Config) strangers() []string {
-	if c.elsewhere() || len(c.Runners) == 0 {
+	if c.isExternal() || len(c.Runners) == 0 {
 		return nil
 	}
 	var list []string

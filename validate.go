@@ -29,8 +29,8 @@ func (c *Config) more(problems []yamlconfig.Problem, at yamlconfig.Positions, co
 		found = append(found, c.roomProblems()...)
 	}
 	alone := problems
-	if c.elsewhere() && yamlconfig.Follows("forge", nil, alone) {
-		found = nil // what may stand beside a forge elsewhere goes by what is said of it
+	if c.isExternal() && yamlconfig.Follows("forge", nil, alone) {
+		found = nil // what may stand beside an external forge goes by what is said of it
 	}
 	for _, p := range found {
 		p.Path = origin(p.Path, at)
@@ -76,13 +76,13 @@ func (c *Config) contradictions() []yamlconfig.Problem {
 	if p := c.Runner.Prune; p != nil && p.Keep == 0 {
 		add("runner.prune.keep", "is missing: how much images and build cache may take, as in 20g")
 	}
-	if c.elsewhere() {
+	if c.isExternal() {
 		c.beside(add)
 		return problems
 	}
 	for key, given := range map[string]bool{"token_file": c.Forge.TokenFile != "" || !c.Forge.Token.Empty(), "registry": c.Forge.Registry != ""} {
 		if given {
-			add("forge."+key, "is for a forge elsewhere, whose address is in forge.url")
+			add("forge."+key, "is for an external forge, whose address is in forge.url")
 		}
 	}
 	if c.Forge.Host != "" && c.Heptapod.Host != "" && c.Forge.Host != c.Heptapod.Host {
@@ -120,7 +120,7 @@ func (c *Config) contradictions() []yamlconfig.Problem {
 	return problems
 }
 
-// beside is what makes no sense beside a forge elsewhere.
+// beside is what makes no sense beside an external forge.
 func (c *Config) beside(add adder) {
 	for _, section := range []struct {
 		key   string
@@ -130,7 +130,7 @@ func (c *Config) beside(add adder) {
 		{"traefik", !reflect.ValueOf(c.Traefik).IsZero()}, {"heptapod", !reflect.ValueOf(c.Heptapod).IsZero()}, {"registry", c.Registry != nil && !c.Registry.mirrorAlone()},
 	} {
 		if section.given {
-			add(section.key, "belongs to a forge of this file, but forge.url names one elsewhere: leave one of them out")
+			add(section.key, "belongs to a forge of this file, but forge.url names an external one: leave one of them out")
 		}
 	}
 	if len(c.Runners) == 0 {

@@ -110,7 +110,7 @@ func TestCertificatesFromAnACMEServer(t *testing.T) {
 	s := onSite(t)
 	directory, ca := s.pebble(t)
 	w := s.watch(t)
-	s.raze(t, s.stack(t, acmeYAML))
+	s.removeAtEnd(t, s.stack(t, acmeYAML))
 	for _, c := range []struct {
 		challenge string
 		host      string // a name that has no certificate yet

@@ -68,7 +68,7 @@ func TestWhatStandsInTheWayIsRefused(t *testing.T) {
 
 	t.Run("an image that is nowhere", func(t *testing.T) {
 		stack := s.stack(t, refusedYAML, func(c *hepta.Config) { c.Traefik.Image = "traefik:v3.6.99" })
-		s.raze(t, stack)
+		s.removeAtEnd(t, stack)
 		s.refuses(t, stack, "traefik:v3.6.99", "pull image", "docker load")
 		s.bare(t, stack)
 	})
@@ -76,7 +76,7 @@ func TestWhatStandsInTheWayIsRefused(t *testing.T) {
 	t.Run("a database without its keys", func(t *testing.T) {
 		stack := s.stack(t, refusedYAML, func(c *hepta.Config) { c.Data = "/srv/refused-keys" })
 		s.put(t, "/srv/refused-keys/heptapod/data/postgresql/data", "PG_VERSION", "14\n")
-		s.raze(t, stack)
+		s.removeAtEnd(t, stack)
 		s.refuses(t, stack, "gitlab-secrets.json", "/srv/refused-keys/heptapod", "PG_VERSION")
 		for _, name := range s.owned(t, "refused") {
 			i, err := s.docker.ContainerInspect(t.Context(), name)
@@ -96,7 +96,7 @@ func TestWhatStandsInTheWayIsRefused(t *testing.T) {
 		stack := s.stack(t, refusedYAML, func(c *hepta.Config) {
 			c.Data, c.Heptapod.GitlabRB = "/srv/refused-rb", "nginxx['listen_port'] = 80\n"
 		})
-		s.raze(t, stack)
+		s.removeAtEnd(t, stack)
 		s.refuses(t, stack, "refused-heptapod", "its last log lines", "unsupported config key 'nginxx'", "hepta up")
 	})
 }

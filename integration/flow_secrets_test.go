@@ -93,7 +93,7 @@ func TestSecretsOfARunningStack(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.explain(t, stack)
-	s.raze(t, stack)
+	s.removeAtEnd(t, stack)
 	w.made(t, stack)
 	w.made(t, lab)
 	first := sectionToken(t, s.file(t, "/srv/secret/runner", "config.toml"), "one")

@@ -220,8 +220,8 @@ func (s *site) explain(t *testing.T, stack *hepta.Stack) {
 	})
 }
 
-// raze removes every container of a stack that a test has made, by its label.
-func (s *site) raze(t *testing.T, stack *hepta.Stack) {
+// removeAtEnd removes every container of a stack that a test has made, by its label.
+func (s *site) removeAtEnd(t *testing.T, stack *hepta.Stack) {
 	t.Helper()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

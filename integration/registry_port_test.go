@@ -17,7 +17,7 @@ func TestRegistryPortOfTheStacksAuthority(t *testing.T) {
 	withPort := func(c *hepta.Config) { c.Runners, c.Registry = nil, &hepta.Registry{Port: "5050"} }
 	stack := s.stack(t, waysYAML, withPort)
 	s.explain(t, stack)
-	s.raze(t, stack)
+	s.removeAtEnd(t, stack)
 	up(t, stack)
 	shelf := s.project(t, stack, "port", git)
 	ca, err := stack.CACertificate(t.Context())

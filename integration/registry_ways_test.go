@@ -54,7 +54,7 @@ func TestRegistryWays(t *testing.T) {
 		c.Registry = &hepta.Registry{Port: "5050", Certificate: pair, Key: pair, Path: "/var/opt/gitlab/images"}
 	})
 	s.explain(t, stack)
-	s.raze(t, stack)
+	s.removeAtEnd(t, stack)
 	up(t, stack)
 	shelf := s.project(t, stack, "shelf", git)
 	ca, err := stack.CACertificate(t.Context())

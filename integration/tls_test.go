@@ -37,7 +37,7 @@ traefik: {image: traefik:v3.6.12, http_port: 8080, https_port: 8443}
 func TestCertificateFiles(t *testing.T) {
 	s := onSite(t)
 	stack := s.stack(t, tlsInternal) // to look at the host with
-	s.raze(t, stack)
+	s.removeAtEnd(t, stack)
 	s.explain(t, stack)
 	authority, err := pki.New("somebody's", time.Now())
 	if err != nil {
@@ -125,7 +125,7 @@ func TestLeafIsRenewedUnderLoad(t *testing.T) {
 	s.network(t, "tls", "10.77.0.0/16")
 	const data = "/srv/tls-load"
 	stack := s.stack(t, tlsInternal, func(c *hepta.Config) { c.Data = data })
-	s.raze(t, stack)
+	s.removeAtEnd(t, stack)
 	s.explain(t, stack)
 	up(t, stack)
 	root, err := stack.CACertificate(t.Context())

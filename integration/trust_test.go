@@ -66,7 +66,7 @@ func TestTrust(t *testing.T) {
 
 	bare := describe(false, nil, "socket", "dind")
 	s.explain(t, bare)
-	s.raze(t, bare)
+	s.removeAtEnd(t, bare)
 	t.Run("the registry's authority is missing", func(t *testing.T) {
 		refused(t, bare, "a job of runner ") // of those who do not trust it, the first
 		if f := engineFinding(t, bare); f.OK || !strings.Contains(f.Remedy, trustEngine+"/ca.crt") {

@@ -27,7 +27,7 @@ func TestVersionsOfAForge(t *testing.T) {
 		return s.stack(t, versionsYAML, func(c *hepta.Config) { c.Heptapod.Image = image })
 	}
 	older, newer := at("octobus/heptapod:17.8"), at("octobus/heptapod:17.9")
-	s.raze(t, older)
+	s.removeAtEnd(t, older)
 	s.explain(t, older)
 	up(t, older)
 	refused := func(t *testing.T, stack *hepta.Stack, words ...string) {

@@ -23,7 +23,7 @@ type PullSecret struct {
 	Credentials Credentials
 	// Flux adds what Flux scans the registry with, in the first of Namespaces.
 	Flux *Flux
-	// UnknownAuthority says that the world does not know who has signed the
+	// UnknownAuthority says that no public authority has signed the
 	// registry's certificate, Insecure that it has none: the comments tell what
 	// the nodes need then.
 	UnknownAuthority, Insecure bool
@@ -168,7 +168,7 @@ func (p PullSecret) notes() string {
 	switch {
 	case p.UnknownAuthority:
 		fmt.Fprintf(&b, `#
-# The registry's certificate is of an authority that the world does not know. No Secret
+# The registry's certificate is of an authority that is no public one. No Secret
 # changes that: on each node the container runtime pulls for the kubelet, and needs its ca.crt.
 #   containerd: /etc/containerd/certs.d/%[1]s/hosts.toml with
 #                 server = "https://%[1]s"

@@ -61,7 +61,7 @@ type BuildOptions struct {
 	// Socket is the Engine's socket on its host, mode Socket; default
 	// /var/run/docker.sock.
 	Socket string
-	// Registry is what a registry needs that the world does not know.
+	// Registry is what a registry needs that is not public.
 	Registry BuildRegistry
 	// Site, where it is set, gives the Engine and what is to be known about the
 	// registry beyond Registry. It is asked when everything else is known to be
@@ -72,7 +72,7 @@ type BuildOptions struct {
 // BuildRegistry is how a build reaches the registry of a stack.
 type BuildRegistry struct {
 	Host  string   // host[:port], as images name it; "" when there is nothing to say
-	CA    []byte   // its authority, PEM; nil when the world's are enough
+	CA    []byte   // its authority, PEM; nil when the public ones are enough
 	Plain bool     // it speaks http
 	Names []string // host names that lead to the Docker host
 	// Address is that of the Docker host which Names lead to; default the one

@@ -47,7 +47,7 @@ type Config struct {
 	SessionServer *SessionServer
 
 	// CAFile is the path below Data of the authority that jobs, helpers and
-	// dind must trust; "" when the world's authorities are enough.
+	// dind must trust; "" when the public authorities are enough.
 	CAFile string
 	// CA is that authority, PEM, where nobody else puts the file there. Then
 	// the Engine of the runners is told to trust it for RegistryHosts, too.
@@ -129,7 +129,7 @@ type Runner struct {
 	// Group or Project, ids in the forge, make a runner that serves these
 	// alone; by default it serves everybody.
 	Group, Project int64
-	// Token is an authentication token (glrt-…) made elsewhere; when empty
+	// Token is an authentication token (glrt-…) created by hand; when empty
 	// the runner is created through the API.
 	Token Secret
 	// URL is the forge of this runner when it is another one; needs Token.

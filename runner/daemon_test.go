@@ -25,13 +25,13 @@ func TestDaemonFlags(t *testing.T) {
 		flags  string
 		mtu    any
 	}{
-		"bridge":           {Runner{Mode: Dind}, "", "--mtu=1450", int64(1450)},
-		"a smaller one":    {Runner{Mode: Dind, Docker: on("jobs")}, "", "--mtu=1400", int64(1400)},
-		"larger packets":   {Runner{Mode: Dind, Docker: on("jumbo")}, "", "", nil},
-		"not known":        {Runner{Mode: Dind, Docker: on("web")}, "", "", nil},
-		"no daemon there":  {Runner{Mode: Plain}, "http://host-gateway:5088", "", int64(1450)},
-		"mirror":           {Runner{Mode: Dind, Docker: on("jumbo")}, "http://host-gateway:5088", "--registry-mirror=http://172.17.0.1:5088 --insecure-registry=172.17.0.1:5088", nil},
-		"mirror elsewhere": {Runner{Mode: Dind, Docker: on("jumbo")}, "https://mirror.example.org", "--registry-mirror=https://mirror.example.org", nil},
+		"bridge":          {Runner{Mode: Dind}, "", "--mtu=1450", int64(1450)},
+		"a smaller one":   {Runner{Mode: Dind, Docker: on("jobs")}, "", "--mtu=1400", int64(1400)},
+		"larger packets":  {Runner{Mode: Dind, Docker: on("jumbo")}, "", "", nil},
+		"not known":       {Runner{Mode: Dind, Docker: on("web")}, "", "", nil},
+		"no daemon there": {Runner{Mode: Plain}, "http://host-gateway:5088", "", int64(1450)},
+		"mirror":          {Runner{Mode: Dind, Docker: on("jumbo")}, "http://host-gateway:5088", "--registry-mirror=http://172.17.0.1:5088 --insecure-registry=172.17.0.1:5088", nil},
+		"external mirror": {Runner{Mode: Dind, Docker: on("jumbo")}, "https://mirror.example.org", "--registry-mirror=https://mirror.example.org", nil},
 		"all, with a cache": {Runner{Mode: Dind, BuildCache: MinBuildCache}, "http://host-gateway:5088",
 			"--mtu=1450 --registry-mirror=http://172.17.0.1:5088 --insecure-registry=172.17.0.1:5088", int64(1450)},
 	} {

@@ -58,7 +58,7 @@ func (r *Runners) decide(o *converge.Observed) ([]converge.Task, error) {
 		fresh, again := have[x.Name].token.Empty(), unseen(stands[x.Name], was)
 		if x.given() {
 			if was.ID != 0 {
-				tasks = append(tasks, r.task(x.Name, "delete", "its token is made elsewhere now", r.forget))
+				tasks = append(tasks, r.task(x.Name, "delete", "its token is created by hand now", r.forget))
 			}
 			if !heard.IsZero() && was.Given == fingerprint(x.Token) {
 				made = append(made, r.givenTask(x, heard))
@@ -122,7 +122,7 @@ func (r *Runners) due(x Runner, have held, was record, there bool) (verb, cause 
 	case !there:
 		return "update", "in " + FileConfig + " but not known as ours"
 	case was.ID == 0:
-		return "create", "its token was made elsewhere before"
+		return "create", "its token was created by hand before"
 	case was.Forge != x.URL:
 		return "update", "forge " + was.Forge + " → " + x.URL
 	case was.Applied == nil:

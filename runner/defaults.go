@@ -84,5 +84,5 @@ func (r Runner) runUntagged() bool {
 // plainDind says whether a job speaks to its daemon without TLS.
 func (r Runner) plainDind() bool { return r.Mode == Dind && r.TLS != nil && !*r.TLS }
 
-// given says whether the runner's token was made elsewhere.
+// given says whether the runner's token was created by hand.
 func (r Runner) given() bool { return !r.Token.Empty() }

@@ -48,7 +48,7 @@ func (r *Runners) JobImages() []string {
 // more than limit says, what was used longest ago first: the build cache before
 // images, which have to be pulled again. What jobs have built and p would
 // remove in any case stays as long as there is room.
-func limitDisk(ctx context.Context, docker PruneAPI, y yard, p *Pruned, limit DiskLimit, usage types.DiskUsage, after time.Time) error {
+func limitDisk(ctx context.Context, docker PruneAPI, y engineSnapshot, p *Pruned, limit DiskLimit, usage types.DiskUsage, after time.Time) error {
 	over := usage.LayersSize - limit.Keep
 	var cache, unused int64
 	for _, record := range usage.BuildCache {
@@ -108,7 +108,7 @@ func limitDisk(ctx context.Context, docker PruneAPI, y yard, p *Pruned, limit Di
 // imageCandidates are the images that may go, that was used longest ago first:
 // no container is made of them, nobody pulled them since after, and a runner or
 // a job has brought them.
-func imageCandidates(ctx context.Context, docker PruneAPI, y yard, leftovers []Leftover, limit DiskLimit, after time.Time) ([]Leftover, error) {
+func imageCandidates(ctx context.Context, docker PruneAPI, y engineSnapshot, leftovers []Leftover, limit DiskLimit, after time.Time) ([]Leftover, error) {
 	used, spared := map[string]bool{}, map[string]bool{}
 	for i := range y.containers {
 		used[y.containers[i].ImageID] = true

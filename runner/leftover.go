@@ -53,8 +53,8 @@ type Leftover struct {
 	until   time.Time // a build cache that was used since stays
 }
 
-// yard is what the Engine holds, as Prune looks at it.
-type yard struct {
+// engineSnapshot is what the Engine holds, as Prune looks at it.
+type engineSnapshot struct {
 	containers []container.Summary
 	networks   []network.Summary
 	volumes    []*volume.Volume
@@ -75,7 +75,7 @@ type yard struct {
 // its slot. A job has moments without a running container: so does what was
 // in use, or made, after the given time. What any other container uses stays.
 // What runs for a runner that is no more goes: no job uses it.
-func (y yard) leftovers(after time.Time, keepCaches bool) []Leftover {
+func (y engineSnapshot) leftovers(after time.Time, keepCaches bool) []Leftover {
 	out := []Leftover{}
 	busy := map[string]string{} // job or slot → why
 	var stays []*container.Summary
@@ -110,7 +110,7 @@ func (y yard) leftovers(after time.Time, keepCaches bool) []Leftover {
 		if out[i].orphan {
 			continue
 		}
-		out[i].heed(busy)
+		out[i].keepIfBusy(busy)
 		if labels := pending[out[i].ID].Labels; keepCaches && out[i].cache(labels) && !y.manager.left(labels) {
 			out[i].Kept = cmp.Or(out[i].Kept, "it is a cache")
 		}
@@ -133,7 +133,7 @@ func (y yard) leftovers(after time.Time, keepCaches bool) []Leftover {
 			return
 		}
 		l.Kept = used[key]
-		l.heed(busy)
+		l.keepIfBusy(busy)
 		if l.Kept == "" && l.Created.After(after) {
 			l.Kept = "its job may run"
 		}
@@ -171,8 +171,8 @@ func (l Leftover) keys() []string {
 	return keys
 }
 
-// heed keeps what belongs to a job or slot that is busy.
-func (l *Leftover) heed(busy map[string]string) {
+// keepIfBusy keeps what belongs to a job or slot that is busy.
+func (l *Leftover) keepIfBusy(busy map[string]string) {
 	for _, key := range l.keys() {
 		l.Kept = cmp.Or(l.Kept, busy[key])
 	}
@@ -234,7 +234,7 @@ func holders(list []Leftover, pending map[string]*container.Summary, stays []*co
 
 // findShared marks the containers with an anonymous volume that no container
 // of a runner can have made, since it is older than all that have it.
-func (y yard) findShared(list []Leftover, pending map[string]*container.Summary) {
+func (y engineSnapshot) findShared(list []Leftover, pending map[string]*container.Summary) {
 	first := map[string]int64{} // anonymous volume → when the first that has it was made
 	for _, c := range pending {
 		for _, m := range c.Mounts {

@@ -99,7 +99,7 @@ func (m Manager) left(labels map[string]string) bool {
 // The containers were listed before, so that what starts meanwhile is not among
 // them. A start that is still to come tells of a clock that was put back since:
 // then there is no saying.
-func (y yard) findOrphans(ctx context.Context, docker PruneAPI, m Manager, now time.Time) error {
+func (y engineSnapshot) findOrphans(ctx context.Context, docker PruneAPI, m Manager, now time.Time) error {
 	var started time.Time // the first start of those that run
 	for i := range y.containers {
 		c := &y.containers[i]
@@ -158,7 +158,7 @@ func JobsRun(ctx context.Context, docker PruneAPI) (bool, error) {
 // LeftRunning says in one line which containers run for jobs of a manager that
 // is no more, "" when there are none.
 func LeftRunning(ctx context.Context, docker PruneAPI, m Manager) (string, error) {
-	y, err := survey(ctx, docker, PruneOptions{Now: time.Now(), Manager: func(context.Context) Manager { return m }})
+	y, err := takeSnapshot(ctx, docker, PruneOptions{Now: time.Now(), Manager: func(context.Context) Manager { return m }})
 	if err != nil || len(y.orphans) == 0 {
 		return "", err
 	}

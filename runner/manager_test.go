@@ -129,7 +129,7 @@ func TestLeftRunning(t *testing.T) {
 }
 
 // The manager is read on the host: which tokens are its runners' own and which
-// somebody made elsewhere.
+// somebody created by hand.
 func TestManager(t *testing.T) {
 	f, m := newForge(t), newMachine(t)
 	f.online = true

@@ -90,7 +90,7 @@ func (r *Runners) seenBy(ctx context.Context, api API, name string, id int64) er
 func (r *Runners) onlineTask(x Runner, cause string, look bool) converge.Task {
 	return converge.Task{
 		Name: "runner " + x.Name + " online", Verb: "see", Cause: cause, Ref: converge.Ref("task:runner-" + x.Name + "-online"),
-		After: r.sights(),
+		After: r.beforeProbes(),
 		Run: func(ctx context.Context, host converge.Host) error {
 			if look {
 				if err := r.reachesNow(ctx, host, x.Name); err != nil {

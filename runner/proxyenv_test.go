@@ -82,7 +82,7 @@ func TestTheRunnersOwnEnvironment(t *testing.T) {
 func TestTheForgeBehindAProxy(t *testing.T) {
 	cfg := behindProxy()
 	if got := cfg.warnProxy(); len(got) != 0 {
-		t.Errorf("a forge elsewhere may be behind the proxy: %v", got)
+		t.Errorf("an external forge may be behind the proxy: %v", got)
 	}
 	cfg.After = []string{"container:heptapod"}
 	want := []string{

@@ -84,7 +84,7 @@ func Prune(ctx context.Context, docker PruneAPI, o PruneOptions) (*Pruned, error
 	if o.Now.IsZero() {
 		o.Now = time.Now()
 	}
-	y, err := survey(ctx, docker, o)
+	y, err := takeSnapshot(ctx, docker, o)
 	if err != nil {
 		return nil, err
 	}
@@ -134,10 +134,10 @@ func Prune(ctx context.Context, docker PruneAPI, o PruneOptions) (*Pruned, error
 	return p, errors.Join(failed...)
 }
 
-// survey looks at the Engine: a list a kind, and one call for each stopped
+// takeSnapshot looks at the Engine: a list a kind, and one call for each stopped
 // container of a job.
-func survey(ctx context.Context, docker PruneAPI, o PruneOptions) (yard, error) {
-	y := yard{inherited: map[string]map[string]string{}, ended: map[string]time.Time{}, orphans: map[string]bool{}}
+func takeSnapshot(ctx context.Context, docker PruneAPI, o PruneOptions) (engineSnapshot, error) {
+	y := engineSnapshot{inherited: map[string]map[string]string{}, ended: map[string]time.Time{}, orphans: map[string]bool{}}
 	var err error
 	if y.containers, err = docker.ContainerList(ctx, container.ListOptions{All: true}); err != nil {
 		return y, fmt.Errorf("list containers: %w", err)
@@ -193,7 +193,7 @@ func survey(ctx context.Context, docker PruneAPI, o PruneOptions) (yard, error) 
 
 // inherit reads which labels an image gives to its containers. Of one that is
 // no longer there it is not known, and then neither whose a container is.
-func (y yard) inherit(ctx context.Context, docker PruneAPI, id string) error {
+func (y engineSnapshot) inherit(ctx context.Context, docker PruneAPI, id string) error {
 	if _, known := y.inherited[id]; known {
 		return nil
 	}

@@ -28,7 +28,7 @@ var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 // attic is an Engine that holds things and gives them away.
 type attic struct {
-	yard
+	engineSnapshot
 	brings   map[string]map[string]string // labels of an image
 	bared    []string                     // containers that were removed without their volumes
 	ended    map[string]time.Time

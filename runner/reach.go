@@ -41,8 +41,8 @@ const (
 // callOf is what comes before the reason why a call failed.
 var callOf = pattern.New(`^.*/verify"?: `)
 
-// ground is where the jobs of a runner stand, as config.toml has it.
-type ground struct {
+// jobPlace is where the jobs of a runner stand, as config.toml has it.
+type jobPlace struct {
 	Name        string
 	URL         string
 	CA          string `toml:"tls-ca-file"`
@@ -55,7 +55,7 @@ type ground struct {
 	}
 }
 
-// call is one address that somebody on a ground has to reach.
+// call is one address that somebody on a jobPlace has to reach.
 type call struct {
 	who, url string
 	ca       string // file inside the container; "" for what the system trusts
@@ -68,56 +68,56 @@ type call struct {
 // that jobs do not ask, and it asks for a token that nobody has. What was found
 // is noted for the next run.
 func (r *Runners) reach(ctx context.Context, host converge.Host, of func(Runner) bool) error {
-	list, err := r.survey(ctx, host, of)
+	list, err := r.probeAll(ctx, host, of)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	told := map[string]bool{}
 	for _, v := range list {
-		for i, p := range v.parties {
+		for i, p := range v.probes {
 			if key := p.key(); !told[key] {
 				told[key] = true
 				errs = append(errs, v.errs[i])
 			}
 		}
 	}
-	return errors.Join(append(errs, r.noteOutlooks(ctx, host, list))...)
+	return errors.Join(append(errs, r.noteReachResults(ctx, host, list))...)
 }
 
-// outlook is what the jobs of one runner were seen to reach.
-type outlook struct {
-	runner  string
-	parties []party
-	errs    []error // of each party
+// reachResult is what the jobs of one runner were seen to reach.
+type reachResult struct {
+	runner string
+	probes []probe
+	errs   []error // of each probe
 }
 
 // err is nil where all was reached.
-func (v outlook) err() error { return errors.Join(v.errs...) }
+func (v reachResult) err() error { return errors.Join(v.errs...) }
 
-// survey sends the parties of some runners out at once and gives what came
+// probeAll sends the probes of some runners out at once and gives what came
 // back, in the order of config.toml.
-func (r *Runners) survey(ctx context.Context, host converge.Host, of func(Runner) bool) ([]outlook, error) {
+func (r *Runners) probeAll(ctx context.Context, host converge.Host, of func(Runner) bool) ([]reachResult, error) {
 	content, err := readFile(ctx, host, FileConfig)
 	if err != nil {
 		return nil, err
 	}
-	stands, err := grounds(content)
+	stands, err := jobPlaces(content)
 	if err != nil {
 		return nil, err
 	}
-	var list []outlook
+	var list []reachResult
 	var all sync.WaitGroup
 	for _, g := range stands {
 		i := slices.IndexFunc(r.cfg.Runners, func(x Runner) bool { return x.Name == g.Name })
 		if i < 0 || !of(r.cfg.Runners[i]) {
 			continue
 		}
-		v := outlook{runner: g.Name, parties: r.cfg.parties(r.cfg.Runners[i], g)}
-		v.errs = make([]error, len(v.parties))
-		for j, p := range v.parties {
-			p.box.Name = fmt.Sprintf("%s-reach-%d", r.cfg.Stack, r.visits.Add(1))
-			all.Go(func() { v.errs[j] = r.visit(ctx, host, p) })
+		v := reachResult{runner: g.Name, probes: r.cfg.probes(r.cfg.Runners[i], g)}
+		v.errs = make([]error, len(v.probes))
+		for j, p := range v.probes {
+			p.box.Name = fmt.Sprintf("%s-reach-%d", r.cfg.Stack, r.probesStarted.Add(1))
+			all.Go(func() { v.errs[j] = r.runProbe(ctx, host, p) })
 		}
 		list = append(list, v)
 	}
@@ -125,40 +125,40 @@ func (r *Runners) survey(ctx context.Context, host converge.Host, of func(Runner
 	return list, nil
 }
 
-// grounds are those of a config.toml, the first of each name.
-func grounds(content []byte) ([]ground, error) {
-	var config struct{ Runners []ground }
+// jobPlaces are those of a config.toml, the first of each name.
+func jobPlaces(content []byte) ([]jobPlace, error) {
+	var config struct{ Runners []jobPlace }
 	if toml.Unmarshal(bom.Trim(content), &config) != nil {
 		return nil, brokenConfig(errors.New("not valid TOML"))
 	}
-	var list []ground
+	var list []jobPlace
 	for _, g := range config.Runners {
-		if !slices.ContainsFunc(list, func(other ground) bool { return other.Name == g.Name }) {
+		if !slices.ContainsFunc(list, func(other jobPlace) bool { return other.Name == g.Name }) {
 			list = append(list, g)
 		}
 	}
 	return list, nil
 }
 
-// party is a container that calls.
-type party struct {
+// probe is a container that calls.
+type probe struct {
 	runner string
 	box    converge.Container
 	calls  []call
 }
 
 // key is the same for all that are alike, whatever they are called.
-func (p party) key() string {
+func (p probe) key() string {
 	p.box.Name = ""
 	return fmt.Sprint(p.box, p.calls)
 }
 
-// parties are a job of x, its Docker daemon and the runner itself, apart from
+// probes are a job of x, its Docker daemon and the runner itself, apart from
 // each other: what variables each has decides what its programs trust and which
 // proxy they use, and the runner is on a network of its own.
-func (cfg Config) parties(x Runner, g ground) []party {
+func (cfg Config) probes(x Runner, g jobPlace) []probe {
 	box := converge.Container{Image: cfg.Image, Entrypoint: []string{"gitlab-runner"}, Cmd: []string{"verify", "--config", reachFile}}
-	runner := party{runner: x.Name, box: box}
+	runner := probe{runner: x.Name, box: box}
 	box.ExtraHosts = g.Docker.ExtraHosts
 	if network := g.Docker.Network; network != "" && network != "default" && network != converge.DefaultNetwork {
 		box.Networks = []converge.Attachment{{Network: network}}
@@ -172,14 +172,14 @@ func (cfg Config) parties(x Runner, g ground) []party {
 	if g.URL == cfg.Forge.URL {
 		registries = cfg.Registries
 	}
-	job := party{runner: x.Name, box: box, calls: []call{{who: "a job", url: g.URL, forge: true}}}
+	job := probe{runner: x.Name, box: box, calls: []call{{who: "a job", url: g.URL, forge: true}}}
 	job.box.Env = proxyOf(g.Environment)
 	for _, address := range registries {
 		job.calls = append(job.calls, call{who: "a job", url: address})
 	}
-	list := []party{job}
+	list := []probe{job}
 	if cfg.CAFile != "" && x.Mode == Dind {
-		daemon := party{runner: x.Name, box: box}
+		daemon := probe{runner: x.Name, box: box}
 		daemon.box.Env = slices.DeleteFunc(proxyOf(g.Environment), func(e string) bool { return strings.HasPrefix(e, "SSL_CERT_DIR=") })
 		for _, address := range registries {
 			if u, err := url.Parse(address); err == nil && u.Scheme == "https" {
@@ -203,8 +203,8 @@ func (cfg Config) parties(x Runner, g ground) []party {
 	return append(list, runner)
 }
 
-// visit tells what a party could not reach.
-func (r *Runners) visit(ctx context.Context, host converge.Host, p party) error {
+// runProbe tells what a probe could not reach.
+func (r *Runners) runProbe(ctx context.Context, host converge.Host, p probe) error {
 	found, err := r.answers(ctx, host, p)
 	if err != nil && strings.Contains(err.Error(), "bind source path does not exist") {
 		return &fault.Error{Op: "see what jobs reach of", What: "runner " + p.runner, Why: "what they are given of the data directory is not there", Remedy: "Run: hepta up", Err: err}
@@ -222,9 +222,9 @@ func (r *Runners) visit(ctx context.Context, host converge.Host, p party) error 
 	return errors.Join(errs...)
 }
 
-// answers runs a party's container and reads what came of each of its calls,
+// answers runs a probe's container and reads what came of each of its calls,
 // "" where somebody answered. Of several alike at once one runs.
-func (r *Runners) answers(ctx context.Context, host converge.Host, p party) ([]string, error) {
+func (r *Runners) answers(ctx context.Context, host converge.Host, p probe) ([]string, error) {
 	l := r.lookOf(p)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -260,7 +260,7 @@ func strict(box converge.Container, data string) converge.Container {
 // nobody is a token that no runner has. It is as long as what logs show of one.
 func nobody(i int) string { return fmt.Sprintf("nobody%02d", i) }
 
-func (p party) config() string {
+func (p probe) config() string {
 	var b strings.Builder
 	for i, c := range p.calls {
 		fmt.Fprintf(&b, "[[runners]]\nname = %q\nurl = %q\ntoken = %q\nexecutor = \"docker\"\n", nobody(i), c.url, nobody(i))

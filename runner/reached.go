@@ -13,7 +13,7 @@ import (
 	"github.com/heptaup/hepta/internal/converge"
 )
 
-// look is what a party has found, for all that are alike.
+// look is what a probe has found, for all that are alike.
 type look struct {
 	mu    sync.Mutex
 	found []string // of each call, "" where somebody answered
@@ -29,7 +29,7 @@ func (l *look) stands(pause time.Duration) time.Duration {
 	return reachFresh
 }
 
-func (r *Runners) lookOf(p party) *look {
+func (r *Runners) lookOf(p probe) *look {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := p.key()
@@ -44,9 +44,9 @@ func (r *Runners) pause() time.Duration { return min(reachPause, r.patience/10) 
 
 // stand is the fingerprint of where a runner's jobs stand and of what they have
 // to reach from there. The program that calls is no part of it.
-func (cfg Config) stand(parties []party) string {
+func (cfg Config) stand(probes []probe) string {
 	sum := sha256.New()
-	for _, p := range parties {
+	for _, p := range probes {
 		where := converge.Container{Env: p.box.Env, Networks: p.box.Networks, Mounts: p.box.Mounts, ExtraHosts: p.box.ExtraHosts}
 		fmt.Fprintln(sum, where.Spec())
 		for _, c := range p.calls {
@@ -59,7 +59,7 @@ func (cfg Config) stand(parties []party) string {
 
 // stands are the fingerprints of the runners that a config.toml holds.
 func (r *Runners) stands(content []byte) map[string]string {
-	list, err := grounds(content)
+	list, err := jobPlaces(content)
 	if err != nil {
 		return nil // whoever looks is told
 	}
@@ -67,7 +67,7 @@ func (r *Runners) stands(content []byte) map[string]string {
 	for _, g := range list {
 		for _, x := range r.cfg.Runners {
 			if x.Name == g.Name {
-				out[x.Name] = r.cfg.stand(r.cfg.parties(x, g))
+				out[x.Name] = r.cfg.stand(r.cfg.probes(x, g))
 			}
 		}
 	}
@@ -92,13 +92,13 @@ func unseen(stand string, was record) string {
 func (r *Runners) seeTask(x Runner, cause string) converge.Task {
 	t := r.task(x.Name, "see", cause, r.reachesNow)
 	t.Ref += "-reach"
-	t.Before, t.After = nil, append(t.After, r.sights()...)
+	t.Before, t.After = nil, append(t.After, r.beforeProbes()...)
 	return t
 }
 
-// sights are what has to be there before somebody looks what jobs reach: where
+// beforeProbes are what has to be there before somebody looks what jobs reach: where
 // they stand, what they trust, and the way.
-func (r *Runners) sights() []converge.Ref {
+func (r *Runners) beforeProbes() []converge.Ref {
 	list := slices.Clone(written)
 	if r.cfg.CAFile != "" {
 		list = append(list, converge.Ref("file:"+r.cfg.CAFile))
@@ -126,14 +126,14 @@ func (r *Runners) reachesNow(ctx context.Context, host converge.Host, name strin
 	}
 }
 
-// noteOutlooks writes down whose jobs were seen to reach everything, so that the
+// noteReachResults writes down whose jobs were seen to reach everything, so that the
 // next run need not look, and of whom that is no longer true.
-func (r *Runners) noteOutlooks(ctx context.Context, host converge.Host, list []outlook) error {
+func (r *Runners) noteReachResults(ctx context.Context, host converge.Host, list []reachResult) error {
 	stands := map[string]string{}
 	for _, v := range list {
 		switch err := v.err(); {
 		case err == nil:
-			stands[v.runner] = r.cfg.stand(v.parties)
+			stands[v.runner] = r.cfg.stand(v.probes)
 		case errors.Is(err, ErrUnreached):
 			stands[v.runner] = ""
 		}

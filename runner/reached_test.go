@@ -279,14 +279,14 @@ func TestReachedAtTheSecondTry(t *testing.T) {
 func TestFingerprintOfAStand(t *testing.T) {
 	cfg := private("https://hg.example.org")
 	x := cfg.withDefaults().Runners[0]
-	g := ground{Name: "dind", URL: "https://hg.example.org", CA: "/etc/hepta/ca/ca.crt", Environment: []string{"HTTPS_PROXY=http://proxy:1"}}
+	g := jobPlace{Name: "dind", URL: "https://hg.example.org", CA: "/etc/hepta/ca/ca.crt", Environment: []string{"HTTPS_PROXY=http://proxy:1"}}
 	g.Docker.Network, g.Docker.ExtraHosts, g.Docker.Volumes = "jobs", []string{"a.b:10.0.0.1"}, []string{"/srv/lab/ca/ca.crt:/etc/x.crt:ro"}
-	if got := cfg.stand(cfg.parties(x, g)); got != "91cb8f609309416b" {
+	if got := cfg.stand(cfg.probes(x, g)); got != "91cb8f609309416b" {
 		t.Errorf("it is %s", got)
 	}
 	other := cfg
 	other.CA = []byte("another authority")
-	if other.stand(other.parties(x, g)) == cfg.stand(cfg.parties(x, g)) {
+	if other.stand(other.probes(x, g)) == cfg.stand(cfg.probes(x, g)) {
 		t.Error("another authority is not seen")
 	}
 }

@@ -38,11 +38,11 @@ type Attributes struct {
 
 // record is what is remembered of a runner of ours. It holds no token.
 type record struct {
-	ID    int64  `json:"id,omitempty"` // in the forge; 0 for a token made elsewhere
+	ID    int64  `json:"id,omitempty"` // in the forge; 0 for a token created by hand
 	Forge string `json:"forge"`        // its URL
 	// Applied is what the forge was told last.
 	Applied *Attributes `json:"applied,omitempty"`
-	// Given is the fingerprint of a token made elsewhere. The runner may
+	// Given is the fingerprint of a token created by hand. The runner may
 	// replace such a token by itself; it is written again only when another
 	// one is given.
 	Given string `json:"given,omitempty"`

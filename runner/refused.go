@@ -82,9 +82,9 @@ func (r *Runners) givenTask(x Runner, heard time.Time) converge.Task {
 				}
 			})
 		}
-		f := &fault.Error{Op: "verify token of runner", What: name, Err: err, Why: "the forge refuses its token, which was made elsewhere", Remedy: remedyGiven(x)}
+		f := &fault.Error{Op: "verify token of runner", What: name, Err: err, Why: "the forge refuses its token, which was created by hand", Remedy: remedyGiven(x)}
 		if !errors.Is(err, ErrRefused) && !errors.Is(err, ErrNotFound) {
-			f.Why = fmt.Sprintf("its log says that the forge refuses its token, which was made elsewhere, and the forge could not be asked from here: %v", err)
+			f.Why = fmt.Sprintf("its log says that the forge refuses its token, which was created by hand, and the forge could not be asked from here: %v", err)
 		}
 		return f
 	})
@@ -93,7 +93,7 @@ func (r *Runners) givenTask(x Runner, heard time.Time) converge.Task {
 	return t
 }
 
-// remedyGiven is what to do about a token that was made elsewhere and is
+// remedyGiven is what to do about a token that was created by hand and is
 // refused.
 func remedyGiven(x Runner) string {
 	return "Make a new token in " + x.URL + ", put it into the file that forge.token_file names, and run hepta up."

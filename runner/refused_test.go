@@ -180,7 +180,7 @@ func TestMendingThatDies(t *testing.T) {
 	}
 }
 
-// A refused token that was made elsewhere can be mended there alone: up fails
+// A refused token that was created by hand can be mended there alone: up fails
 // and says so, until another one is given.
 func TestRefusedTokenMadeElsewhere(t *testing.T) {
 	f, m := newForge(t), newMachine(t)
@@ -197,7 +197,7 @@ func TestRefusedTokenMadeElsewhere(t *testing.T) {
 	for range 2 {
 		_, err := m.apply(runners(t, cfg))
 		text := fault.Describe(err)
-		if !errors.Is(err, ErrRefused) || !strings.Contains(text, "runner there") || !strings.Contains(text, "made elsewhere") || !strings.Contains(text, "Make a new token in "+f.URL) || strings.Contains(text, "canary") {
+		if !errors.Is(err, ErrRefused) || !strings.Contains(text, "runner there") || !strings.Contains(text, "created by hand") || !strings.Contains(text, "Make a new token in "+f.URL) || strings.Contains(text, "canary") {
 			t.Errorf("got %s", text)
 		}
 	}

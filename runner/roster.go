@@ -34,7 +34,7 @@ type State struct {
 	Name     string   `json:"name"`
 	Declared bool     `json:"declared"` // the configuration describes it
 	Mode     Mode     `json:"mode,omitempty"`
-	Tags     []string `json:"tags,omitempty"` // as described; none where its token was made elsewhere
+	Tags     []string `json:"tags,omitempty"` // as described; none where its token was created by hand
 	ID       int64    `json:"id,omitempty"`   // in the forge
 	Forge    string   `json:"forge,omitempty"`
 	State    Standing `json:"state"`
@@ -57,15 +57,15 @@ func (r *Runners) Roster(host Host) *Roster { return r.roster(opaque.Show(host))
 
 func (r *Runners) roster(host converge.Host) *Roster { return &Roster{r, host} }
 
-// books is what the machine's files say.
-type books struct {
+// hostState is what the machine's files say.
+type hostState struct {
 	config []byte
 	list   []held
 	have   map[string]held // the first of each name
 	known  records
 }
 
-func (ro *Roster) read(ctx context.Context) (b books, err error) {
+func (ro *Roster) read(ctx context.Context) (b hostState, err error) {
 	if b.config, err = readFile(ctx, ro.host, FileConfig); err != nil {
 		return b, err
 	}
@@ -80,7 +80,7 @@ func (ro *Roster) read(ctx context.Context) (b books, err error) {
 }
 
 // names are those that are described, in their order, and then the others.
-func (ro *Roster) names(b books) []string {
+func (ro *Roster) names(b hostState) []string {
 	var out []string
 	for _, x := range ro.r.cfg.Runners {
 		out = append(out, x.Name)
@@ -101,7 +101,7 @@ func (ro *Roster) names(b books) []string {
 }
 
 // state is what the machine alone tells of a runner.
-func (ro *Roster) state(b books, name string) State {
+func (ro *Roster) state(b hostState, name string) State {
 	was, have := b.known[name], b.have[name]
 	s := State{Name: name, ID: cmp.Or(was.ID, have.id), Forge: cmp.Or(was.Forge, have.url, ro.r.cfg.Forge.URL), State: NotAsked}
 	for _, x := range ro.r.cfg.Runners {
@@ -180,7 +180,7 @@ func (ro *Roster) ask(ctx context.Context, api API, s *State) {
 }
 
 // find is the state of one runner by name; a *fault.Error when there is none.
-func (ro *Roster) find(b books, name string) (State, error) {
+func (ro *Roster) find(b hostState, name string) (State, error) {
 	names := ro.names(b)
 	if slices.Contains(names, name) {
 		return ro.state(b, name), nil
@@ -194,7 +194,7 @@ func (ro *Roster) find(b books, name string) (State, error) {
 
 // ours is a runner of the configuration's forge with the number there of the
 // runner whose token its section holds, and that forge's API.
-func (ro *Roster) ours(ctx context.Context, b books, op, name string) (API, State, error) {
+func (ro *Roster) ours(ctx context.Context, b hostState, op, name string) (API, State, error) {
 	s, err := ro.find(b, name)
 	if err != nil {
 		return nil, s, err
@@ -227,7 +227,7 @@ func (ro *Roster) ours(ctx context.Context, b books, op, name string) (API, Stat
 		s.ID = cmp.Or(id, s.ID) // an old forge does not say whose token it is
 	}
 	if s.ID == 0 {
-		return nil, s, &fault.Error{Op: op, What: name, Why: "its number in the forge is not known", Remedy: "Bring it up first: hepta up. A runner whose token was made elsewhere is changed in the forge."}
+		return nil, s, &fault.Error{Op: op, What: name, Why: "its number in the forge is not known", Remedy: "Bring it up first: hepta up. A runner whose token was created by hand is changed in the forge."}
 	}
 	return api, s, nil
 }

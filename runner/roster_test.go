@@ -128,7 +128,7 @@ func TestRotate(t *testing.T) {
 		t.Errorf("more than the token changed:\n%s", diff)
 	}
 	m.settled(runners(t, cfg))
-	for name, text := range map[string]string{"given": "made elsewhere", "none": "no runner of that name"} {
+	for name, text := range map[string]string{"given": "created by hand", "none": "no runner of that name"} {
 		err := runners(t, cfg).roster(m).Rotate(t.Context(), name)
 		if err == nil || !strings.Contains(err.Error(), text) || fault.Remedy(err) == "" {
 			t.Errorf("%s: %v", name, err)

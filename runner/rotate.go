@@ -19,7 +19,7 @@ func (ro *Roster) Rotate(ctx context.Context, name string) error {
 		return err
 	}
 	if i := slices.IndexFunc(ro.r.cfg.Runners, func(x Runner) bool { return x.Name == name && x.given() }); i >= 0 {
-		return &fault.Error{Op: "rotate token of runner", What: name, Why: "it was made elsewhere and given",
+		return &fault.Error{Op: "rotate token of runner", What: name, Why: "it was created by hand and given",
 			Remedy: "Give it a new token in its forge, put that into the file that forge.token_file names, and run hepta up."}
 	}
 	api, s, err := ro.ours(ctx, b, "rotate token of runner", name)
@@ -85,7 +85,7 @@ func (ro *Roster) Remove(ctx context.Context, name string) error {
 // unregister removes a runner from its forge: the one that was made for it,
 // with the API token, and those whose tokens its sections hold, with these. The
 // number that a section holds beside a token is not looked at.
-func (ro *Roster) unregister(ctx context.Context, b books, s State) error {
+func (ro *Roster) unregister(ctx context.Context, b hostState, s State) error {
 	made := b.known[s.Name].ID
 	if made != 0 && s.Forge == ro.r.cfg.Forge.URL && ro.r.connected() {
 		api, err := ro.r.connect(ctx, ro.host)
@@ -114,7 +114,7 @@ func (ro *Roster) unregister(ctx context.Context, b books, s State) error {
 }
 
 // forgetEntries drops sections of config.toml, and then the records of names.
-func (ro *Roster) forgetEntries(ctx context.Context, b books, drop func(i int) bool, names ...string) error {
+func (ro *Roster) forgetEntries(ctx context.Context, b hostState, drop func(i int) bool, names ...string) error {
 	content, err := withoutSections(b.config, drop)
 	if err != nil {
 		return err

@@ -97,23 +97,23 @@ type Runners struct {
 
 	// What tasks of this run found out, for the files that are written after
 	// them. Everything else is read from the host anew each time.
-	mu      sync.Mutex
-	settled map[string]settled
-	known   records
-	world   world
+	mu        sync.Mutex
+	settled   map[string]settled
+	known     records
+	tokenKind tokenKind
 	// reached says that jobs reach forge and registry; else what kept them
 	// from it; and when that was found.
 	reached   bool
 	unreached error
 	lookedAt  time.Time
-	looks     map[string]*look // by party
+	looks     map[string]*look // by probe
 
 	reloading sync.Mutex        // held while the runners are told to read config.toml
 	reloaded  [sha256.Size]byte // the content that they were told of last
 
 	noting sync.Mutex // held while the records are read and written again
 
-	visits atomic.Int64 // containers that called, for their names
+	probesStarted atomic.Int64 // containers that called, for their names
 }
 
 // settled is a runner that a task has brought in order. What it found counts

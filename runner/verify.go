@@ -43,7 +43,7 @@ func (ro *Roster) Verify(ctx context.Context) ([]Verdict, error) {
 
 // verify gives a verdict for each of b.list, in that order, and then one for
 // each runner that is described and has no section.
-func (ro *Roster) verify(ctx context.Context, b books) []Verdict {
+func (ro *Roster) verify(ctx context.Context, b hostState) []Verdict {
 	out := []Verdict{}
 	for i, h := range b.list {
 		v := Verdict{Name: h.name, Declared: ro.r.declares(h.name), Forge: h.url, ID: cmp.Or(b.known[h.name].ID, h.id)}
@@ -78,11 +78,11 @@ func (ro *Roster) verify(ctx context.Context, b books) []Verdict {
 }
 
 // twin says whether an earlier section has the same name: the earlier counts.
-func (ro *Roster) twin(b books, i int) bool {
+func (ro *Roster) twin(b hostState, i int) bool {
 	return slices.ContainsFunc(b.list[:i], func(h held) bool { return h.name == b.list[i].name })
 }
 
-// given is the described runner of a verdict when its token was made elsewhere.
+// given is the described runner of a verdict when its token was created by hand.
 func (ro *Roster) given(v Verdict) *Runner {
 	for i, x := range ro.r.cfg.Runners {
 		if v.Declared && x.Name == v.Name && x.given() {
@@ -142,7 +142,7 @@ func (ro *Roster) Repair(ctx context.Context) ([]Verdict, error) {
 // containers where jobs would stand, and needs a Roster that holds the stack's
 // lock. Nothing is changed.
 func (ro *Roster) Reach(ctx context.Context, list []Verdict) error {
-	seen, err := ro.r.survey(ctx, ro.host, func(x Runner) bool { return looksFor(list, x) >= 0 })
+	seen, err := ro.r.probeAll(ctx, ro.host, func(x Runner) bool { return looksFor(list, x) >= 0 })
 	if err != nil {
 		return err
 	}

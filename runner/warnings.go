@@ -46,7 +46,7 @@ func (r Runner) warnGiven() []string {
 	if len(idle) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("runners[%s]: no effect on a runner whose token was made elsewhere (forge.token_file): %s; set that in %s, at the runner itself, and leave it out here",
+	return []string{fmt.Sprintf("runners[%s]: no effect on a runner whose token was created by hand (forge.token_file): %s; set that in %s, at the runner itself, and leave it out here",
 		r.Name, strings.Join(idle, ", "), r.URL)}
 }
 
@@ -87,7 +87,7 @@ func (r *Runners) warnings(o *converge.Observed) []string {
 // dind.
 func (r *Runners) warnModes(o *converge.Observed) []string {
 	content, _ := seen(o, FileConfig)
-	was, err := grounds(content)
+	was, err := jobPlaces(content)
 	if err != nil {
 		return nil // whoever reads it for the plan is told
 	}
@@ -97,7 +97,7 @@ func (r *Runners) warnModes(o *converge.Observed) []string {
 		if !slices.Contains(r.modeless, x.Name) || stays {
 			continue
 		}
-		if slices.ContainsFunc(was, func(g ground) bool { return g.Name == x.Name && g.Docker.Privileged }) {
+		if slices.ContainsFunc(was, func(g jobPlace) bool { return g.Name == x.Name && g.Docker.Privileged }) {
 			out = append(out, fmt.Sprintf("runner %s: it names no mode, which means plain now and meant dind before: its jobs lose their privileges, and with them their Docker daemon; "+
 				"to keep both write mode: dind at that runner before the next up", x.Name))
 		}

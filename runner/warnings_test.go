@@ -29,7 +29,7 @@ func TestWarnings(t *testing.T) {
 		"untagged too":    {Runner{Mode: Dind, Tags: []string{"x"}, RunUntagged: &yes}, "privileged", everything},
 		"of a group":      {Runner{Mode: Dind, Group: 7}, "", nobody},
 		"of a project":    {Runner{Mode: Dind, Project: 7}, "", nobody},
-		"made elsewhere":  {Runner{Mode: Dind, Token: NewSecret("glrt-x")}, "", nobody},
+		"created by hand": {Runner{Mode: Dind, Token: NewSecret("glrt-x")}, "", nobody},
 		"socket":          {Runner{Mode: Socket, Project: 7}, "the host's Docker, mode socket", nobody},
 		"socket for all":  {Runner{Mode: Socket}, "the host's Docker, mode socket", everything},
 		"privileged":      {keys("privileged", true), "privileged", everything},
@@ -117,7 +117,7 @@ func TestNoModeAnyMore(t *testing.T) {
 	}
 }
 
-// Attributes beside a token that was made elsewhere have no effect: the plan
+// Attributes beside a token that was created by hand have no effect: the plan
 // says so, and no list shows them as if they had.
 func TestAttributesBesideAGivenTokenAreTold(t *testing.T) {
 	no := false
@@ -126,8 +126,8 @@ func TestAttributesBesideAGivenTokenAreTold(t *testing.T) {
 	cfg := Config{Forge: Forge{URL: "https://gitlab.example.com"}, Runners: []Runner{given,
 		{Name: "bare", Token: NewSecret("glrt-canary-2")}, {Name: "ours", Tags: []string{"x"}}, {Name: "project", Project: 7, Token: NewSecret("glrt-canary-3")}}}
 	want := []string{
-		"runners[vm-2]: no effect on a runner whose token was made elsewhere (forge.token_file): tags, run_untagged, locked, paused, access_level, maximum_timeout, group; set that in https://gitlab.example.com, at the runner itself, and leave it out here",
-		"runners[project]: no effect on a runner whose token was made elsewhere (forge.token_file): project; set that in https://gitlab.example.com, at the runner itself, and leave it out here",
+		"runners[vm-2]: no effect on a runner whose token was created by hand (forge.token_file): tags, run_untagged, locked, paused, access_level, maximum_timeout, group; set that in https://gitlab.example.com, at the runner itself, and leave it out here",
+		"runners[project]: no effect on a runner whose token was created by hand (forge.token_file): project; set that in https://gitlab.example.com, at the runner itself, and leave it out here",
 	}
 	if diff := cmp.Diff(want, cfg.Warnings()); diff != "" {
 		t.Error(diff)
@@ -138,7 +138,7 @@ func TestAttributesBesideAGivenTokenAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range []string{"vm-2", "ours"} {
-		state := r.roster(newMachine(t)).state(books{}, s)
+		state := r.roster(newMachine(t)).state(hostState{}, s)
 		if s == "vm-2" && len(state.Tags) > 0 || s == "ours" && len(state.Tags) != 1 {
 			t.Errorf("%s: tags %v", s, state.Tags)
 		}

@@ -76,17 +76,17 @@ func interruptible(parent context.Context, out io.Writer) (context.Context, func
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	done := make(chan struct{})
-	go heed(signals, done, time.Second, func() {
+	go watchSignals(signals, done, time.Second, func() {
 		fmt.Fprintln(out, "\nhepta: stopping; once more to stop at once")
 		cancel()
 	}, func() { os.Exit(exitInterrupted) })
 	return ctx, func() { signal.Stop(signals); close(done); cancel() }
 }
 
-// heed stops at the first signal and quits at a further one. What comes within
+// watchSignals stops at the first signal and quits at a further one. What comes within
 // a beat of the first is the same request: timeout(1) signals a process and
 // then its group.
-func heed(signals <-chan os.Signal, done <-chan struct{}, beat time.Duration, stop, quit func()) {
+func watchSignals(signals <-chan os.Signal, done <-chan struct{}, beat time.Duration, stop, quit func()) {
 	select {
 	case <-signals:
 	case <-done:

@@ -53,8 +53,8 @@ var complete = map[string]string{
 	"build": "-- app", "ci init": "--mode=dind", "paas run": "-- none.toml", "paas hosts": "-- none.toml", "paas register": "--name=n --coordinator-url=http://127.0.0.1:1 --registration-token=t --executor=local-docker --max-concurrency=1 --state-file-path=state.json -- none.toml", "paas systemd": "-- none.toml", "paas exec-fetched-job": "-- none.json",
 }
 
-// ground is the directory in which each command line is tried.
-func ground(t *testing.T) {
+// chdirToFixture is the directory in which each command line is tried.
+func chdirToFixture(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -97,7 +97,7 @@ type attempt struct {
 
 func tryLine(t *testing.T, args []string) attempt {
 	t.Helper()
-	ground(t)
+	chdirToFixture(t)
 	code, out, errs := invoke(args...)
 	if dir, err := os.Getwd(); err == nil { // which is another one each time
 		out, errs = strings.ReplaceAll(out, dir, "DIR"), strings.ReplaceAll(errs, dir, "DIR")
@@ -226,7 +226,7 @@ func (o *option) try(f cli.Flag) {
 // one tries a value; what is refused has changed nothing.
 func (o *option) one(name, value string) attempt {
 	o.Helper()
-	ground(o.T)
+	chdirToFixture(o.T)
 	before := listing(o.T)
 	got := tryLine(o.T, o.line(value))
 	said := o.told(name, value, got)

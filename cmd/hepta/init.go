@@ -20,15 +20,15 @@ func initCommand(t terminal) *cli.Command {
 		Usage: "write a hepta.yaml",
 		Description: "Writes a commented configuration. Without --forge it asks, on a terminal, for what the\n" +
 			"flags leave open. A file that is there is not touched without --force.\n\n" +
-			"With the URL of a forge that is elsewhere, it is a configuration of runners alone.\n\n" +
+			"With the URL of a forge that is external, it is a configuration of runners alone.\n\n" +
 			"Examples:\n" +
 			"   hepta init\n" +
 			"   hepta init --forge hg.example.org --registry registry.example.org --email admin@example.org --runner dind\n" +
 			"   hepta --file lab.yaml init --forge hg.lab --runner socket --ssh-port 2222\n" +
 			"   hepta init --forge https://gitlab.example.com --token-file gitlab.token --runner rootless",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "forge", Usage: "host name of the forge, or the URL of one elsewhere"},
-			&cli.StringFlag{Name: "token-file", Usage: "file with the token for a forge elsewhere, env:NAME, or - for standard input", DefaultText: hepta.DraftTokenFile},
+			&cli.StringFlag{Name: "forge", Usage: "host name of the forge, or the URL of an external one"},
+			&cli.StringFlag{Name: "token-file", Usage: "file with the token for an external forge, env:NAME, or - for standard input", DefaultText: hepta.DraftTokenFile},
 			&cli.StringFlag{Name: "registry", Usage: "host name of its container registry"},
 			&cli.StringFlag{Name: "email", Usage: "mail address for certificates from Let's Encrypt (default: an authority made here)"},
 			&cli.StringFlag{Name: "data", Usage: "directory on the Docker host for everything that must survive"},
@@ -61,7 +61,7 @@ func initCommand(t terminal) *cli.Command {
 				return byFlag(err)
 			}
 			first := ""
-			if d.Elsewhere() && (d.TokenFile == "" || d.TokenFile == hepta.DraftTokenFile) {
+			if d.External() && (d.TokenFile == "" || d.TokenFile == hepta.DraftTokenFile) {
 				first = "Put the forge's token into " + hepta.DraftTokenFile + " beside it (chmod 600). "
 			}
 			fmt.Fprintf(t.out, "Wrote %s. %sLook it over, then: %s\n", path, first, command(c, "plan"))
@@ -91,9 +91,9 @@ func byFlag(err error) error {
 
 // fitting says which flags belong to the other kind of forge.
 func fitting(c *cli.Context, d hepta.Draft) error {
-	flags, belong := []string{"token-file"}, "is for a forge elsewhere: name that by its URL, as in --forge https://hg.example.org"
-	if d.Elsewhere() {
-		flags, belong = []string{"email", "ssh-port"}, "belongs to a forge that is brought up, and --forge names one elsewhere"
+	flags, belong := []string{"token-file"}, "is for an external forge: name that by its URL, as in --forge https://hg.example.org"
+	if d.External() {
+		flags, belong = []string{"email", "ssh-port"}, "belongs to a forge that is brought up, and --forge names an external one"
 	}
 	for _, name := range flags {
 		if c.IsSet(name) {
@@ -106,8 +106,8 @@ func fitting(c *cli.Context, d hepta.Draft) error {
 // ask fills in what the flags leave open. What is no good is asked for again.
 func ask(t terminal, c *cli.Context, d *hepta.Draft) error {
 	in := bufio.NewReader(t.in)
-	here := func() bool { return !d.Elsewhere() }
-	elsewhere := func() bool { return d.Elsewhere() }
+	here := func() bool { return !d.External() }
+	elsewhere := func() bool { return d.External() }
 	both := func() bool { return true }
 	for _, q := range []struct {
 		flag           string
@@ -115,7 +115,7 @@ func ask(t terminal, c *cli.Context, d *hepta.Draft) error {
 		text, proposal string
 		take           func(answer string)
 	}{
-		{"forge", both, "Host name of the forge, such as hg.example.org; or the URL of one elsewhere, for runners alone", "", func(a string) { d.Forge = a }},
+		{"forge", both, "Host name of the forge, such as hg.example.org; or the URL of an external one, for runners alone", "", func(a string) { d.Forge = a }},
 		{"token-file", elsewhere, "File with a token for it, env:NAME, or - for standard input", hepta.DraftTokenFile, func(a string) { d.TokenFile = a }},
 		{"registry", both, "Host name of its container registry, empty for none", "", func(a string) { d.Registry = a }},
 		{"email", here, "Mail address for Let's Encrypt, empty for an authority made here", "", func(a string) { d.Email = a }},

@@ -70,7 +70,7 @@ func paasRunCommand(t terminal) *cli.Command {
 				}
 				defer stop()
 			}
-			return m.Run(c.Context, cfg, heedPaas(c, t, m, path, cfg.StateFile))
+			return m.Run(c.Context, cfg, watchPaasSignals(c, t, m, path, cfg.StateFile))
 		},
 	}
 }
@@ -114,9 +114,9 @@ func paasHosts(ctx context.Context, r paas.Runner, c *paas.Coordinator) (paas.Pr
 	return &localdocker.Provider{Engine: docker, Socket: strings.TrimPrefix(r.Socket, "unix://")}, nil
 }
 
-// heedPaas reads the configuration again on SIGHUP. What is wrong then is told,
+// watchPaasSignals reads the configuration again on SIGHUP. What is wrong then is told,
 // and the one that was good stays.
-func heedPaas(c *cli.Context, t terminal, m *paas.Manager, path, state string) <-chan paas.Config {
+func watchPaasSignals(c *cli.Context, t terminal, m *paas.Manager, path, state string) <-chan paas.Config {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)
 	if c.Bool("debug-signal") {

@@ -59,7 +59,7 @@ func runnerListCommand(t terminal) *cli.Command {
 		Usage: "list the runners and how they stand",
 		Description: "Lists the runners of hepta.yaml, and what else config.toml on the host holds, with what the\n" +
 			"forge says of each: online, offline, never contacted, paused, gone in forge; or that it is not\n" +
-			"in config.toml. The state of one whose token was made elsewhere is unknown: 'hepta runner\n" +
+			"in config.toml. The state of one whose token was created by hand is unknown: 'hepta runner\n" +
 			"verify' asks with that token. The exit code is 0 when all is well, else 1.\n\n" +
 			"Examples:\n" +
 			"   hepta runner list\n" +

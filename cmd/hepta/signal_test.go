@@ -21,7 +21,7 @@ func TestSignals(t *testing.T) {
 			stopped, quit := 0, false
 			go func() {
 				defer close(ended)
-				heed(signals, done, c.beat, func() { stopped++ }, func() { quit = true })
+				watchSignals(signals, done, c.beat, func() { stopped++ }, func() { quit = true })
 			}()
 			signals <- os.Interrupt
 			signals <- os.Interrupt

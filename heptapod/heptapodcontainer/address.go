@@ -76,7 +76,7 @@ func bridgeAddress(ctx context.Context, docker client.APIClient) string {
 	return ""
 }
 
-// ownAddress is the address from which this machine would speak to the world.
+// ownAddress is the address from which this machine would reach the Internet.
 // Nothing is sent to find out.
 func ownAddress(ctx context.Context, _ client.APIClient) string {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "udp4", "192.0.2.1:9")

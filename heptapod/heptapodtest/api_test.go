@@ -128,7 +128,7 @@ func TestRunnersOverAPI(t *testing.T) {
 	c.call("DELETE", path, nil, 204)
 	c.call("POST", "/runners/verify", map[string]any{"token": r.token}, 403)
 
-	// The old world.
+	// Registration tokens.
 	c.call("POST", "/runners", map[string]any{"token": "wrong"}, 403)
 	legacy := c.call("POST", "/runners", map[string]any{"token": "GR1348941legacy", "tag_list": "a,b", "run_untagged": false}, 201)
 	if strings.HasPrefix(legacy["token"].(string), "glrt-") {

@@ -11,7 +11,7 @@ import (
 // was to replace another, that one serves on.
 func TestContainerFails(t *testing.T) {
 	t.Parallel()
-	g := onGround(t)
+	g := onHost(t)
 	for _, c := range []struct {
 		name, mode string
 		args       []string
@@ -63,7 +63,7 @@ func TestContainerFails(t *testing.T) {
 // run, and the next one goes on with it; the old one is not started any more.
 func TestUpgradeStays(t *testing.T) {
 	t.Parallel()
-	g := onGround(t)
+	g := onHost(t)
 	s := newSite(t, g, false)
 	s.write(t, settings{boot: 1})
 	s.must(t, "up")
@@ -97,7 +97,7 @@ func TestUpgradeStays(t *testing.T) {
 // Settings that the forge refuses are told for as long as they are there.
 func TestRefusedSettings(t *testing.T) {
 	t.Parallel()
-	g := onGround(t)
+	g := onHost(t)
 	s := newSite(t, g, false)
 	s.write(t, settings{boot: 1})
 	s.must(t, "up")
@@ -121,7 +121,7 @@ func TestRefusedSettings(t *testing.T) {
 // Time limits are told in time.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
-	g := onGround(t)
+	g := onHost(t)
 	s := newSite(t, g, false)
 	s.write(t, settings{env: "DOUBLE: sick"})
 	o := s.run(t, "up", "--timeout", "8s")

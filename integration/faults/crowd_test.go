@@ -24,7 +24,7 @@ func atOnce(runs ...func() outcome) []outcome {
 // Of many at once one works, the others wait, say for whom, and find nothing
 // left to do.
 func TestManyAtOnce(t *testing.T) {
-	g := onGround(t)
+	g := onHost(t)
 	s := newSite(t, g, false)
 	s.write(t, settings{})
 	var runs []func() outcome
@@ -57,7 +57,7 @@ func TestManyAtOnce(t *testing.T) {
 // Stacks that share a network make it once.
 func TestSharedNetwork(t *testing.T) {
 	t.Parallel()
-	g := onGround(t)
+	g := onHost(t)
 	var all []*site
 	var runs []func() outcome
 	for range 4 {
@@ -95,7 +95,7 @@ func TestSharedNetwork(t *testing.T) {
 // Up against down ends as one or the other, whole.
 func TestUpAgainstDown(t *testing.T) {
 	t.Parallel()
-	g := onGround(t)
+	g := onHost(t)
 	s := newSite(t, g, false)
 	s.write(t, settings{})
 	s.must(t, "up")

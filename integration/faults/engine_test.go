@@ -170,7 +170,7 @@ func TestEngineStruck(t *testing.T) {
 	for _, b := range blows {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
-			g := newGround(t)
+			g := newHost(t)
 			model := newSite(t, g, true)
 			model.write(t, settings{})
 			model.gate.open(0, changing, nil)

@@ -8,7 +8,7 @@ import (
 // A data directory that cannot be written to is told, and what is there stays.
 func TestFilesFail(t *testing.T) {
 	t.Parallel()
-	g := onGround(t)
+	g := onHost(t)
 	for _, c := range []struct {
 		name, do, undo string
 		said           []string

@@ -11,7 +11,7 @@ import (
 // What is changed by hand on the Engine is put right.
 func TestByHand(t *testing.T) {
 	t.Parallel()
-	g := onGround(t)
+	g := onHost(t)
 	s := newSite(t, g, false)
 	s.write(t, settings{})
 	s.must(t, "up")

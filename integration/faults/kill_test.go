@@ -36,7 +36,7 @@ func counting() func(string) bool {
 // steps that another image takes: they are for HEPTA_FULL=1.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	g := onGround(t)
+	g := onHost(t)
 	other := "gitlab_rails['time_zone'] = 'Europe/Rome'"
 	for _, c := range []struct {
 		name    string
@@ -69,7 +69,7 @@ func TestKilled(t *testing.T) {
 
 // walk hands out the calls to kill after.
 type walk struct {
-	g       *ground
+	g       *host
 	workers int
 	next    atomic.Int64
 	points  atomic.Int64

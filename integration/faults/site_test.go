@@ -22,10 +22,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// site is one stack on a ground, as an administrator has it: a directory with
+// site is one stack on a host, as an administrator has it: a directory with
 // a hepta.yaml, and the program.
 type site struct {
-	g    *ground
+	g    *host
 	name string
 	dir  string
 	port int // of the first of three published ports
@@ -48,7 +48,7 @@ type settings struct {
 var sites atomic.Int64
 
 // newSite gives a site whose containers go when the test ends.
-func newSite(t testing.TB, g *ground, gated bool) *site {
+func newSite(t testing.TB, g *host, gated bool) *site {
 	t.Helper()
 	n := int(sites.Add(1))
 	s := &site{g: g, name: fmt.Sprintf("site%03d", n), dir: t.TempDir(), port: 10000 + 10*n, env: []string{"DOCKER_HOST=tcp://" + g.engine}}

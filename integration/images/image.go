@@ -11,7 +11,7 @@ const (
 	// Base is Debian 13 with Docker Engine, the docker CLI, buildx, git,
 	// Mercurial, OpenSSH, Ruby, curl and HAProxy. It is the nested engine's image.
 	Base Name = "base"
-	// Small is a static busybox and the world's certificate authorities.
+	// Small is a static busybox and the public certificate authorities.
 	Small Name = "small"
 	// Traefik is the proxy.
 	Traefik Name = "traefik"

@@ -59,7 +59,7 @@ func openForge(t *testing.T, waits bool) *forge {
 // bridge is this machine's address on the network of the engine's containers.
 func bridge(t *testing.T) string {
 	t.Helper()
-	n, err := ground.Docker.NetworkInspect(t.Context(), "bridge", network.InspectOptions{})
+	n, err := outer.Docker.NetworkInspect(t.Context(), "bridge", network.InspectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ const buildYAML = `build:
 // shown when it failed, and goes with it.
 func machines(t *testing.T) *client.Client {
 	t.Helper()
-	docker := ground.machines
+	docker := outer.machines
 	t.Cleanup(func() {
 		ctx := context.Background()
 		if t.Failed() {

@@ -18,9 +18,9 @@ import (
 	"github.com/heptaup/hepta/internal/sandbox"
 )
 
-// ground is the Engine under everything, and in a sandbox of it the one for
+// outer is the Engine under everything, and in a sandbox of it the one for
 // hosts and their jobs.
-var ground struct {
+var outer struct {
 	*stage.Stage
 	machines *client.Client
 	// socket leads to the engine for hosts, by this path here and there: a
@@ -42,7 +42,7 @@ func run(m *testing.M) int {
 	if err != nil {
 		return fail(err)
 	}
-	ground.Stage = s
+	outer.Stage = s
 	code := 1
 	if err = open(ctx); err == nil {
 		code = m.Run()
@@ -54,31 +54,31 @@ func run(m *testing.M) int {
 }
 
 func open(ctx context.Context) error {
-	ground.socket = fmt.Sprintf("/run/hepta-paas-%d.sock", os.Getpid())
-	box, err := sandbox.Start(ctx, ground.Docker, sandbox.Config{
-		Name: "hepta-test-paas", Image: ground.Refs[images.Base].Local, Args: []string{"--host=unix://" + ground.socket},
-		Labels: map[string]string{ground.Label: "machines"},
+	outer.socket = fmt.Sprintf("/run/hepta-paas-%d.sock", os.Getpid())
+	box, err := sandbox.Start(ctx, outer.Docker, sandbox.Config{
+		Name: "hepta-test-paas", Image: outer.Refs[images.Base].Local, Args: []string{"--host=unix://" + outer.socket},
+		Labels: map[string]string{outer.Label: "machines"},
 	})
 	if err != nil {
 		return err
 	}
-	if ground.machines, err = box.Client(); err != nil {
+	if outer.machines, err = box.Client(); err != nil {
 		return err
 	}
-	if ground.served, err = box.Serve(ctx, ground.socket); err != nil {
+	if outer.served, err = box.Serve(ctx, outer.socket); err != nil {
 		return err
 	}
-	return images.Copy(ctx, ground.Docker, ground.machines, ground.Named(images.Small, images.Helper, images.Host)...)
+	return images.Copy(ctx, outer.Docker, outer.machines, outer.Named(images.Small, images.Helper, images.Host)...)
 }
 
 // shut ends the use of the sandbox, which goes by its label.
 func shut() (err error) {
-	if ground.served != nil {
-		err = ground.served.Close()
-		_ = os.Remove(ground.socket)
+	if outer.served != nil {
+		err = outer.served.Close()
+		_ = os.Remove(outer.socket)
 	}
-	if ground.machines != nil {
-		err = errors.Join(err, ground.machines.Close())
+	if outer.machines != nil {
+		err = errors.Join(err, outer.machines.Close())
 	}
 	return err
 }

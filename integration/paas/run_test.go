@@ -26,7 +26,7 @@ import (
 
 // hepta is the program that the hosts have, too.
 var hepta = sync.OnceValues(func() (string, error) {
-	return images.Program(context.Background(), ground.Docker, stage.Say, "hepta")
+	return images.Program(context.Background(), outer.Docker, stage.Say, "hepta")
 })
 
 // manager is `hepta paas run`.
@@ -277,7 +277,7 @@ func TestStateOfTheOriginalIsTakenOver(t *testing.T) {
 func TestManagerOnAnEngine(t *testing.T) {
 	docker := machines(t)
 	f := openForge(t, true)
-	_, text := config(t, f, "local-docker", fmt.Sprintf("host = %q\n", "unix://"+ground.socket))
+	_, text := config(t, f, "local-docker", fmt.Sprintf("host = %q\n", "unix://"+outer.socket))
 	m := manage(t, text)
 	word(f, buildYAML)
 	settled(t, f, "build", func() int { return len(containers(t.Context(), t, docker)) })

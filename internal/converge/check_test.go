@@ -98,7 +98,7 @@ func TestShows(t *testing.T) {
 
 // TestPlanJSON holds the form that programs read.
 func TestPlanJSON(t *testing.T) {
-	s, w := testStack(), newWorld()
+	s, w := testStack(), newHostModel()
 	empty, err := Up(&Stack{Name: "x"}, &Observed{})
 	if err != nil {
 		t.Fatal(err)
@@ -129,29 +129,29 @@ func TestPlanJSON(t *testing.T) {
 }
 
 func TestDown(t *testing.T) {
-	stranger := func(w *world) {
+	stranger := func(w *hostModel) {
 		w.containers = append(w.containers, &box{ObservedContainer: ObservedContainer{ID: "x", Name: "blog", State: "running", Networks: map[string]string{"web": w.networks[0].ID}}})
 	}
 	for _, c := range []struct {
 		name    string
 		options DownOptions
-		change  func(*Stack, *world)
+		change  func(*Stack, *hostModel)
 	}{
-		{"all", DownOptions{}, func(*Stack, *world) {}},
-		{"with volumes", DownOptions{Volumes: true}, func(*Stack, *world) {}},
-		{"stranger on the network", DownOptions{}, func(_ *Stack, w *world) { stranger(w) }},
-		{"guest of the proxy", DownOptions{}, func(_ *Stack, w *world) { w.guest("wiki") }},
-		{"stopped, halfway and renamed", DownOptions{}, func(s *Stack, w *world) {
+		{"all", DownOptions{}, func(*Stack, *hostModel) {}},
+		{"with volumes", DownOptions{Volumes: true}, func(*Stack, *hostModel) {}},
+		{"stranger on the network", DownOptions{}, func(_ *Stack, w *hostModel) { stranger(w) }},
+		{"guest of the proxy", DownOptions{}, func(_ *Stack, w *hostModel) { w.guest("wiki") }},
+		{"stopped, halfway and renamed", DownOptions{}, func(s *Stack, w *hostModel) {
 			w.next(s, "created")
 			w.find("hepta-runner").State = "exited"
 			w.find("hepta-traefik").Name = "proxy"
 		}},
-		{"connected to a network by hand", DownOptions{}, func(_ *Stack, w *world) { w.connect("hepta-traefik", "metrics") }},
-		{"adopted network and volume", DownOptions{Volumes: true}, func(_ *Stack, w *world) { w.networks[0].Labels, w.volumes[0].Labels = nil, nil }},
-		{"description emptied", DownOptions{}, func(s *Stack, _ *world) { *s = Stack{Name: "hepta"} }},
-		{"description emptied and agreed to", DownOptions{}, func(s *Stack, _ *world) { *s = Stack{Name: "hepta", Allow: Allow{RemoveOrphans: true}} }},
-		{"another forge", DownOptions{}, func(s *Stack, _ *world) { s.Forge = "gitlab.example.com" }},
-		{"other stack and lock stay", DownOptions{}, func(s *Stack, w *world) {
+		{"connected to a network by hand", DownOptions{}, func(_ *Stack, w *hostModel) { w.connect("hepta-traefik", "metrics") }},
+		{"adopted network and volume", DownOptions{Volumes: true}, func(_ *Stack, w *hostModel) { w.networks[0].Labels, w.volumes[0].Labels = nil, nil }},
+		{"description emptied", DownOptions{}, func(s *Stack, _ *hostModel) { *s = Stack{Name: "hepta"} }},
+		{"description emptied and agreed to", DownOptions{}, func(s *Stack, _ *hostModel) { *s = Stack{Name: "hepta", Allow: Allow{RemoveOrphans: true}} }},
+		{"another forge", DownOptions{}, func(s *Stack, _ *hostModel) { s.Forge = "gitlab.example.com" }},
+		{"other stack and lock stay", DownOptions{}, func(s *Stack, w *hostModel) {
 			w.containers = []*box{
 				{ObservedContainer: ObservedContainer{ID: "o", Name: "lab-traefik", State: "running", Labels: map[string]string{LabelStack: "lab"}}},
 				{ObservedContainer: ObservedContainer{ID: "l", Name: "hepta-lock", State: "running", Labels: map[string]string{LabelStack: "hepta", LabelOwner: "me"}}},
@@ -160,7 +160,7 @@ func TestDown(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, w := testStack(), newWorld()
+			s, w := testStack(), newHostModel()
 			if err := w.up(s); err != nil {
 				t.Fatal(err)
 			}

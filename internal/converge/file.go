@@ -143,7 +143,7 @@ func (p *planner) dueBefore(f *file) string {
 func (p *planner) planFiles() {
 	for _, f := range p.files {
 		if f.cause == "" || f.cause == CauseUnseen {
-			if name := p.newcomer(f); name != "" {
+			if name := p.newContainerFor(f); name != "" {
 				f.cause = "for the new container " + name
 			}
 		}
@@ -193,9 +193,9 @@ func (p *planner) planFiles() {
 	}
 }
 
-// newcomer names a container that the file has to be written for although
+// newContainerFor names a container that the file has to be written for although
 // nothing of it was seen, or "".
-func (p *planner) newcomer(f *file) string {
+func (p *planner) newContainerFor(f *file) string {
 	if _, looked := p.o.Files[f.want.Path]; looked {
 		return ""
 	}

@@ -10,7 +10,7 @@ import (
 
 // walk executes a plan in an order that its dependencies allow and that pick
 // chooses, up to limit operations, and says which it did.
-func walk(w *world, s *Stack, p *Plan, limit int, pick func(n int) int) ([]Operation, error) {
+func walk(w *hostModel, s *Stack, p *Plan, limit int, pick func(n int) int) ([]Operation, error) {
 	var did []Operation
 	done := make(map[int]bool)
 	for len(did) < min(limit, len(p.Operations)) {
@@ -32,7 +32,7 @@ func walk(w *world, s *Stack, p *Plan, limit int, pick func(n int) int) ([]Opera
 
 // undone plays the executor's part after a failure, up to limit operations.
 // What cannot be undone (a port went to someone who is through) is left.
-func undone(w *world, s *Stack, p *Plan, did []Operation, failed int, limit int) {
+func undone(w *hostModel, s *Stack, p *Plan, did []Operation, failed int, limit int) {
 	done := func(id int) bool { return slices.ContainsFunc(did, func(o Operation) bool { return o.ID == id }) }
 	for _, u := range Undone(p, func(id int) bool { return done(id) || id == failed }, done) {
 		if b := w.find(u.Target); u.Stays != "" && b != nil && b.HasRun() {
@@ -47,8 +47,8 @@ func undone(w *world, s *Stack, p *Plan, did []Operation, failed int, limit int)
 	}
 }
 
-// heals checks that a world, left as it is, gets where the undisturbed one is.
-func heals(t interface{ Fatalf(string, ...any) }, s *Stack, w *world, undisturbed string, how string) {
+// heals checks that a host model, left as it is, gets where the undisturbed one is.
+func heals(t interface{ Fatalf(string, ...any) }, s *Stack, w *hostModel, undisturbed string, how string) {
 	if err := w.up(s); err != nil {
 		t.Fatalf("%s: the next up fails: %v", how, err)
 	}
@@ -66,9 +66,9 @@ func heals(t interface{ Fatalf(string, ...any) }, s *Stack, w *world, undisturbe
 // TestHealAfterEveryOperation kills the run after each operation, and in the
 // middle of each that is more than one call, of every case that has a plan.
 func TestHealAfterEveryOperation(t *testing.T) {
-	for _, c := range append([]planCase{{"bare host", func(_ *Stack, w *world) { *w = *newWorld() }}}, cases...) {
+	for _, c := range append([]planCase{{"bare host", func(_ *Stack, w *hostModel) { *w = *newHostModel() }}}, cases...) {
 		t.Run(c.name, func(t *testing.T) {
-			s, w := testStack(), newWorld()
+			s, w := testStack(), newHostModel()
 			if err := w.up(s); err != nil {
 				t.Fatal(err)
 			}
@@ -114,7 +114,7 @@ func TestUndo(t *testing.T) {
 	for _, name := range []string{"image changed and is local", "file that needs a new container", "env and labels", "interrupted before the old one stopped", "file with a command and a new container"} {
 		for _, kind := range []Kind{StopContainer, StartContainer, WaitContainer} {
 			t.Run(name+"/"+string(kind), func(t *testing.T) {
-				s, w := testStack(), newWorld()
+				s, w := testStack(), newHostModel()
 				if err := w.up(s); err != nil {
 					t.Fatal(err)
 				}
@@ -153,7 +153,7 @@ func TestUndo(t *testing.T) {
 // dependencies allow, several times in a row, after any changes at once.
 func TestHealAnyInterleaving(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s, w := testStack(), newWorld()
+		s, w := testStack(), newHostModel()
 		if rapid.Bool().Draw(t, "was up before") {
 			if err := w.up(s); err != nil {
 				t.Fatal(err)
@@ -193,7 +193,7 @@ func TestHealAnyInterleaving(t *testing.T) {
 }
 
 // applicable says whether a change still finds what it is about.
-func applicable(s *Stack, w *world) bool {
+func applicable(s *Stack, w *hostModel) bool {
 	for _, n := range []string{"hepta-traefik", "hepta-heptapod", "hepta-runner"} {
 		if w.find(n) == nil {
 			return false

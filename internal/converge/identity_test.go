@@ -9,9 +9,9 @@ import (
 )
 
 // lived is a host on which the test stack runs.
-func lived(t *testing.T) (*Stack, *world) {
+func lived(t *testing.T) (*Stack, *hostModel) {
 	t.Helper()
-	s, w := testStack(), newWorld()
+	s, w := testStack(), newHostModel()
 	if err := w.up(s); err != nil {
 		t.Fatal(err)
 	}
@@ -84,31 +84,31 @@ func TestUnpublishedIsTold(t *testing.T) {
 
 // A data directory that is not this stack's is refused, and nothing is planned.
 func TestIdentity(t *testing.T) {
-	file := func(i Identity) func(*Stack, *world) {
-		return func(_ *Stack, w *world) {
+	file := func(i Identity) func(*Stack, *hostModel) {
+		return func(_ *Stack, w *hostModel) {
 			w.disk["/srv/hepta/"+FileIdentity] = ObservedFile{Exists: true, Content: i.Encode()}
 		}
 	}
 	for name, c := range map[string]struct {
-		change func(*Stack, *world)
+		change func(*Stack, *hostModel)
 		want   error
 		says   string
 	}{
-		"its own":       {func(*Stack, *world) {}, nil, ""},
+		"its own":       {func(*Stack, *hostModel) {}, nil, ""},
 		"another stack": {file(Identity{Stack: "production", ID: "x"}), ErrOtherStack, "stack production"},
 		"another forge": {file(Identity{Stack: "hepta", Forge: "hg.example.net", ID: "proof of /srv/hepta"}), ErrOtherForge, "hg.example.net"},
 		"no forge yet":  {file(Identity{Stack: "hepta", ID: "proof of /srv/hepta"}), nil, ""},
-		"disk not mounted": {func(_ *Stack, w *world) {
+		"disk not mounted": {func(_ *Stack, w *hostModel) {
 			clear(w.disk)
 		}, ErrNoIdentity, "is the disk mounted?"},
 		"another disk mounted": {file(Identity{Stack: "hepta", ID: "other"}), ErrOtherDirectory, "runs on another directory"},
-		"a directory that moved": {func(s *Stack, w *world) {
+		"a directory that moved": {func(s *Stack, w *hostModel) {
 			s.Data = "/data"
 		}, nil, ""},
-		"damaged": {func(_ *Stack, w *world) {
+		"damaged": {func(_ *Stack, w *hostModel) {
 			w.disk["/srv/hepta/"+FileIdentity] = ObservedFile{Exists: true, Content: []byte("{")}
 		}, ErrNoIdentity, "cannot be read"},
-		"of an earlier release": {func(_ *Stack, w *world) {
+		"of an earlier release": {func(_ *Stack, w *hostModel) {
 			delete(w.disk, "/srv/hepta/"+FileIdentity)
 			for _, b := range w.containers {
 				delete(b.Labels, LabelProof)

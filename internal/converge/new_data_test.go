@@ -15,18 +15,18 @@ func TestNewDataIsRefused(t *testing.T) {
 	const mark = "forge/database"
 	for name, c := range map[string]struct {
 		seen   *ObservedFile // nil: nothing shows it
-		change func(*Stack, *world)
+		change func(*Stack, *hostModel)
 		err    error
 		note   string
 	}{
 		"empty":           {&ObservedFile{}, nil, ErrNewData, ""},
 		"moved along":     {&ObservedFile{Exists: true}, nil, nil, ""},
 		"not seen yet":    {nil, nil, nil, "up refuses to begin anew when /data does not hold"},
-		"agreed to":       {&ObservedFile{}, func(s *Stack, _ *world) { s.Allow.NewData = true }, nil, ""},
-		"never run":       {&ObservedFile{}, func(_ *Stack, w *world) { w.find("hepta-heptapod").State = "created" }, nil, ""},
-		"nothing to lose": {&ObservedFile{}, func(s *Stack, _ *world) { s.Marks = nil }, nil, ""},
+		"agreed to":       {&ObservedFile{}, func(s *Stack, _ *hostModel) { s.Allow.NewData = true }, nil, ""},
+		"never run":       {&ObservedFile{}, func(_ *Stack, w *hostModel) { w.find("hepta-heptapod").State = "created" }, nil, ""},
+		"nothing to lose": {&ObservedFile{}, func(s *Stack, _ *hostModel) { s.Marks = nil }, nil, ""},
 	} {
-		s, w := testStack(), newWorld()
+		s, w := testStack(), newHostModel()
 		s.Marks = []string{mark}
 		if err := w.up(s); err != nil {
 			t.Fatal(err)

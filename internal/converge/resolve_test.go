@@ -9,7 +9,7 @@ import (
 // A service that keeps its image gets new containers from the very image that
 // it has, whatever the name means by now, and nothing is pulled.
 func TestKeptImage(t *testing.T) {
-	s, w := testStack(), newWorld()
+	s, w := testStack(), newHostModel()
 	if err := w.up(s); err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestKeptImage(t *testing.T) {
 
 // What the host alone knows goes into a copy.
 func TestResolved(t *testing.T) {
-	s, w := testStack(), newWorld()
+	s, w := testStack(), newHostModel()
 	s.Resolve = append(s.Resolve, func(r *Stack, o *Observed) error {
 		if len(o.Containers) > 0 {
 			r.Container("traefik").Image, _ = r.Of("traefik", o)[0].MadeFrom()

@@ -7,9 +7,9 @@ import (
 )
 
 // upgraded is a stack whose forge has got another image and other settings.
-func upgraded(t *testing.T) (*Stack, *world) {
+func upgraded(t *testing.T) (*Stack, *hostModel) {
 	t.Helper()
-	s, w := testStack(), newWorld()
+	s, w := testStack(), newHostModel()
 	s.container("heptapod").MigratesData = true
 	if err := w.up(s); err != nil {
 		t.Fatal(err)
@@ -73,21 +73,21 @@ func TestMigratedDataStay(t *testing.T) {
 func TestWhoIsPutBack(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		change func(*Stack, *world)
+		change func(*Stack, *hostModel)
 		back   bool
 	}{
-		{"same image", func(s *Stack, _ *world) { s.container("heptapod").Env = []string{"A=b"} }, true},
-		{"another image of one name", func(s *Stack, w *world) { w.images["octobus/heptapod:17.8"] = "sha256:other" }, false},
-		{"another image that is to be pulled", func(s *Stack, _ *world) { s.container("heptapod").Image = "octobus/heptapod:18" }, false},
-		{"the same image by another name", func(s *Stack, w *world) {
+		{"same image", func(s *Stack, _ *hostModel) { s.container("heptapod").Env = []string{"A=b"} }, true},
+		{"another image of one name", func(s *Stack, w *hostModel) { w.images["octobus/heptapod:17.8"] = "sha256:other" }, false},
+		{"another image that is to be pulled", func(s *Stack, _ *hostModel) { s.container("heptapod").Image = "octobus/heptapod:18" }, false},
+		{"the same image by another name", func(s *Stack, w *hostModel) {
 			s.container("heptapod").Image, w.images["other:1"] = "other:1", w.images["octobus/heptapod:17.8"]
 		}, true},
-		{"a service that changes no data", func(s *Stack, _ *world) {
+		{"a service that changes no data", func(s *Stack, _ *hostModel) {
 			s.container("heptapod").Image, s.container("heptapod").MigratesData = "octobus/heptapod:18", false
 		}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, w := testStack(), newWorld()
+			s, w := testStack(), newHostModel()
 			s.container("heptapod").MigratesData = true
 			if err := w.up(s); err != nil {
 				t.Fatal(err)
@@ -162,7 +162,7 @@ func TestKilledAndDescribedAnew(t *testing.T) {
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
-			described := func() (*Stack, *world) {
+			described := func() (*Stack, *hostModel) {
 				s, w := upgraded(t)
 				s.container("heptapod").MigratesData = false
 				s.file("forge/boot").Content = []byte(c.boot)

@@ -32,7 +32,7 @@ type planner struct {
 	stops    map[string]*node   // what ends a running container, by id
 	removals map[string][]*node // containers leaving a network, by network name
 
-	farewells map[string]*node // removals of orphans, by id
+	orphanRemovals map[string]*node // removals of orphans, by id
 }
 
 // Up decides what has to be done so that o becomes s. It reads only; the same
@@ -53,7 +53,7 @@ func Up(s *Stack, o *Observed) (*Plan, error) {
 		s: s, o: o, warnings: s.Warn,
 		networks: make(map[string]*node), volumes: make(map[string]*node),
 		pulls: make(map[string]*node), calls: make(map[Ref]*node), freed: make(map[string]*node),
-		stops: make(map[string]*node), removals: make(map[string][]*node), farewells: make(map[string]*node),
+		stops: make(map[string]*node), removals: make(map[string][]*node), orphanRemovals: make(map[string]*node),
 	}
 	for _, step := range []func() error{
 		p.checkDataUsers, p.checkOtherStacks, p.checkUndescribed, p.checkNewData,
@@ -253,7 +253,7 @@ func (s *Stack) labels() map[string]string {
 // planOrphans ends the containers of services that are no longer described.
 func (p *planner) planOrphans() {
 	for _, c := range p.orphans {
-		p.farewells[c.ID] = p.discard(c, fmt.Sprintf("service %s is no longer described", c.Service), "remove "+c.Name)
+		p.orphanRemovals[c.ID] = p.discard(c, fmt.Sprintf("service %s is no longer described", c.Service), "remove "+c.Name)
 	}
 }
 

@@ -68,13 +68,13 @@ func (p *planner) wire() {
 	for _, t := range p.tasks {
 		t.node.after(p.refs(t.After)...)
 		for _, r := range t.Before {
-			for _, n := range p.beginnings(r) {
+			for _, n := range p.startNodes(r) {
 				n.after(t.node)
 			}
 		}
 	}
 	p.wireOrphans()
-	donors := p.donors()
+	portReleases := p.portReleases()
 	for _, v := range p.services {
 		if v.create != nil {
 			v.create.after(p.pulls[NormalizeImage(v.want.Image)], p.freed[v.name()])
@@ -92,7 +92,7 @@ func (p *planner) wire() {
 				back.after(p.freed[v.want.Name])
 			}
 		}
-		p.wireStart(v, donors)
+		p.wireStart(v, portReleases)
 	}
 }
 
@@ -103,13 +103,13 @@ func (p *planner) wireOrphans() {
 		c := &p.orphans[i]
 		for _, f := range p.files {
 			if f.want.Existing && f.write != nil && p.showed(c, f.want.Path) {
-				cmp.Or(p.stops[c.ID], p.farewells[c.ID]).after(f.write)
+				cmp.Or(p.stops[c.ID], p.orphanRemovals[c.ID]).after(f.write)
 			}
 		}
 	}
 }
 
-func (p *planner) wireStart(v *service, donors map[*node][]*node) {
+func (p *planner) wireStart(v *service, portReleases map[*node][]*node) {
 	if v.start == nil {
 		p.wireWait(v)
 		return
@@ -136,7 +136,7 @@ func (p *planner) wireStart(v *service, donors map[*node][]*node) {
 	}
 	// The old one serves until the new one can start, unless someone else
 	// waits for its ports: two that swap ports must both stop first.
-	if v.stop != nil && len(donors[v.stop]) == 0 {
+	if v.stop != nil && len(portReleases[v.stop]) == 0 {
 		v.stop.after(needs...)
 	}
 }
@@ -155,9 +155,9 @@ func (p *planner) wireWait(v *service) {
 	}
 }
 
-// donors are stops that make ports free for other services.
-func (p *planner) donors() map[*node][]*node {
-	donors := make(map[*node][]*node)
+// portReleases are stops that make ports free for other services.
+func (p *planner) portReleases() map[*node][]*node {
+	portReleases := make(map[*node][]*node)
 	for _, v := range p.services {
 		if v.start == nil {
 			continue
@@ -165,12 +165,12 @@ func (p *planner) donors() map[*node][]*node {
 		for _, want := range v.want.Ports {
 			for _, c := range p.o.Containers {
 				if stop := p.stops[c.ID]; stop != nil && stop != v.stop && slices.ContainsFunc(c.Ports, want.Overlaps) {
-					donors[stop] = append(donors[stop], v.start)
+					portReleases[stop] = append(portReleases[stop], v.start)
 				}
 			}
 		}
 	}
-	return donors
+	return portReleases
 }
 
 // refs gives the operations after which everything in list is there.
@@ -223,9 +223,9 @@ func (p *planner) ready(v *service) *node {
 	return v.last
 }
 
-// beginnings gives the operations that must not begin before a task that
+// startNodes gives the operations that must not begin before a task that
 // names r in Before.
-func (p *planner) beginnings(r Ref) []*node {
+func (p *planner) startNodes(r Ref) []*node {
 	kind, name, _ := strings.Cut(string(r), ":")
 	var nodes []*node
 	switch kind {

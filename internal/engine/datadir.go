@@ -103,7 +103,7 @@ func (l *Lock) makeDirectories(ctx context.Context, c *converge.Container, wasMa
 		}
 		args = append(args, umask, at, mark)
 	}
-	if err := l.hands(ctx); err != nil {
+	if err := l.startContainer(ctx); err != nil {
 		return fmt.Errorf("make directories of %s: %w", c.Name, err)
 	}
 	result, err := l.e.Exec(ctx, l.id, ExecOptions{Cmd: append([]string{"sh", "-c", makeMarked, "hepta"}, args...)})

@@ -31,7 +31,7 @@ func (e *Engine) observeIdentity(ctx context.Context, s *converge.Stack, o *conv
 	seen, err := e.observeContent(ctx, view{file: converge.File{Content: likely.Encode()}, inside: inside}, id)
 	if err != nil {
 		if ctx.Err() == nil && id != lock && e.leaving(ctx, id) {
-			err = fmt.Errorf("%w: %w", errWindowGone, err)
+			err = fmt.Errorf("%w: %w", errContainerGone, err)
 		}
 		return fmt.Errorf("look at file %s: %w", converge.FileIdentity, err)
 	}

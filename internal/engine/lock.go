@@ -38,7 +38,7 @@ const (
 	lockProcesses int64 = 256
 
 	// lease is how long an owner works before the lock's container runs: a
-	// change that is done by then, and needs no hands, starts none.
+	// change that is done by then, and needs no container, starts none.
 	lease = 2 * time.Second
 	// staleLock is how long a lock may stay created without being started
 	// before those who wait take its owner for dead. It is more than the lease.
@@ -60,7 +60,7 @@ type LockOptions struct {
 	data dataMount
 }
 
-// Lock is the exclusive right to change one stack, and the hands for its
+// Lock is the exclusive right to change one stack, and the container for its
 // files. It is a container with a fixed name: who makes it has the right. For
 // its lease it need not run. After that, or as soon as a file is to be written,
 // it runs cat on an attached standard input: when its owner dies the
@@ -91,7 +91,7 @@ func (e *Engine) Lock(ctx context.Context, s *converge.Stack, opts LockOptions) 
 			return err
 		}
 		if err = l.identify(ctx); err == nil {
-			err = l.hands(ctx)
+			err = l.startContainer(ctx)
 		}
 		if err != nil {
 			l.Release()
@@ -153,9 +153,9 @@ func (e *Engine) take(ctx context.Context, s *converge.Stack, opts LockOptions, 
 	}
 }
 
-// hands starts the lock's container, once, with our standard input attached.
+// startContainer starts the lock's container, once, with our standard input attached.
 // From then on the lock is held until Release, and its container can be used.
-func (l *Lock) hands(ctx context.Context) error {
+func (l *Lock) startContainer(ctx context.Context) error {
 	ready, first := l.begin()
 	if first {
 		l.failed = l.start(ctx)
@@ -252,7 +252,7 @@ func (l *Lock) guard(ctx context.Context) (context.Context, context.CancelFunc) 
 		for {
 			select {
 			case <-leased.C:
-				_ = l.hands(ctx) // its failure is a loss
+				_ = l.startContainer(ctx) // its failure is a loss
 			case <-l.lost:
 				cancel(l.loss())
 				return

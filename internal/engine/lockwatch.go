@@ -36,7 +36,7 @@ func (l *Lock) held(ctx context.Context) error {
 	if l.leased() {
 		return nil
 	}
-	if err := l.hands(ctx); err != nil {
+	if err := l.startContainer(ctx); err != nil {
 		return err
 	}
 	select {

@@ -49,7 +49,7 @@ func TestLockGoneBehindALivingConnection(t *testing.T) {
 			f := newFake()
 			s := &converge.Stack{Name: "s", Containers: []converge.Container{service("a")}}
 			l := leased(t, f, s)
-			if err := l.hands(t.Context()); err != nil {
+			if err := l.startContainer(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			ctx, free := l.guard(t.Context())

@@ -20,9 +20,9 @@ import (
 // maxFile bounds what is read of one file; rendered files are far smaller.
 const maxFile = 16 << 20
 
-// errWindowGone: the container through which a file was looked at has left
+// errContainerGone: the container through which a file was looked at has left
 // since it was listed, as happens beside another command at work.
-var errWindowGone = errors.New("the container that shows it is gone")
+var errContainerGone = errors.New("the container that shows it is gone")
 
 // maxDirectory bounds what is read of a directory to save calls for the single
 // files in it. It is no whole number of an archive's blocks, so that a cut is
@@ -36,8 +36,8 @@ type view struct {
 	read   bool   // it is read, whatever its metadata say
 }
 
-// vista is a directory that a container shows.
-type vista struct{ id, dir string }
+// dirAt is a directory that a container shows.
+type dirAt struct{ id, dir string }
 
 // observeFiles looks at every file through a container that shows it.
 func (e *Engine) observeFiles(ctx context.Context, s *converge.Stack, o *converge.Observed, lock string) (map[string]converge.ObservedFile, error) {
@@ -49,7 +49,7 @@ func (e *Engine) observeFiles(ctx context.Context, s *converge.Stack, o *converg
 		group.Go(func() error {
 			found, err := e.observeTogether(gctx, id, views)
 			if err != nil && gctx.Err() == nil && e.leaving(gctx, id) {
-				err = fmt.Errorf("%w: %w", errWindowGone, err)
+				err = fmt.Errorf("%w: %w", errContainerGone, err)
 			}
 			if err != nil {
 				return err
@@ -62,9 +62,9 @@ func (e *Engine) observeFiles(ctx context.Context, s *converge.Stack, o *converg
 			return nil
 		})
 	}
-	shared := make(map[vista][]view)
+	shared := make(map[dirAt][]view)
 	for _, f := range s.Files {
-		id, inside := window(s, o.Containers, lock, f.Path)
+		id, inside := containerShowing(s, o.Containers, lock, f.Path)
 		if id == "" || f.Once {
 			continue
 		}
@@ -73,11 +73,11 @@ func (e *Engine) observeFiles(ctx context.Context, s *converge.Stack, o *converg
 			look(id, v)
 			continue
 		}
-		at := vista{id, path.Dir(inside)}
+		at := dirAt{id, path.Dir(inside)}
 		shared[at] = append(shared[at], v)
 	}
 	for _, p := range s.ReadsOf(o) {
-		if id, inside := window(s, o.Containers, lock, p); id != "" {
+		if id, inside := containerShowing(s, o.Containers, lock, p); id != "" {
 			look(id, view{file: converge.File{Path: p}, inside: inside, read: true})
 		}
 	}
@@ -216,10 +216,10 @@ func (e *Engine) leaving(ctx context.Context, id string) bool {
 	return seen.State.Status == container.StateRemoving || seen.State.Status == container.StateDead
 }
 
-// window finds a container of the stack through whose mounts a file can be
+// containerShowing finds a container of the stack through whose mounts a file can be
 // seen, and where it lies in there. It is one of a service or the caller's own
 // lock: any other lock leaves with its owner.
-func window(s *converge.Stack, containers []converge.ObservedContainer, lock, file string) (id, inside string) {
+func containerShowing(s *converge.Stack, containers []converge.ObservedContainer, lock, file string) (id, inside string) {
 	for _, c := range containers {
 		if c.Service == "" && c.ID != lock {
 			continue

@@ -40,7 +40,7 @@ func (e *Engine) Observe(ctx context.Context, s *converge.Stack) (*converge.Obse
 func (e *Engine) observeFrom(ctx context.Context, s *converge.Stack, lock string) (*converge.Observed, error) {
 	for try := 1; ; try++ {
 		o, err := e.observe(ctx, s, lock)
-		if !errors.Is(err, errWindowGone) || try == looks || sleep(ctx, lookPause) != nil {
+		if !errors.Is(err, errContainerGone) || try == looks || sleep(ctx, lookPause) != nil {
 			return o, err
 		}
 	}

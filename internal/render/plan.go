@@ -83,7 +83,7 @@ func changes(p *converge.Plan) []change {
 		if o.Kind == converge.CreateContainer {
 			creates[o.Target] = key
 		}
-		if name, ok := strings.CutPrefix(o.Cause, newcomer); ok && creates[name] != "" {
+		if name, ok := strings.CutPrefix(o.Cause, forNewContainer); ok && creates[name] != "" {
 			c := &list[at[creates[name]]]
 			c.calls = append(c.calls, o)
 			c.files++
@@ -117,9 +117,9 @@ func changes(p *converge.Plan) []change {
 	return list
 }
 
-// newcomer begins the cause of a file that a new container needs; the
+// forNewContainer begins the cause of a file that a new container needs; the
 // container's name follows.
-const newcomer = "for the new container "
+const forNewContainer = "for the new container "
 
 // signOf is + when a group only adds, - when it only removes.
 func signOf(calls []converge.Operation) byte {
@@ -136,7 +136,7 @@ func signOf(calls []converge.Operation) byte {
 				removes = removes || slices.Contains([]string{"delete", "remove"}, o.Task.Verb)
 			}
 		case converge.WriteFile:
-			adds = adds || strings.HasPrefix(o.Cause, "not ") || strings.HasPrefix(o.Cause, newcomer)
+			adds = adds || strings.HasPrefix(o.Cause, "not ") || strings.HasPrefix(o.Cause, forNewContainer)
 		}
 	}
 	switch {

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// manager runs Step in a world. disk survives it, the rest does not: life
+// manager runs Step in a model of the cloud. disk survives it, the rest does not: life
 // counts how often it was killed, and what an earlier life began still happens
 // but is not heard of.
 type manager struct {
-	*world
+	*cloudModel
 	disk    map[Key]Record
 	shorts  []string
 	limit   int
@@ -27,8 +27,8 @@ type manager struct {
 	loses   int // with every so many kills the state file is lost
 }
 
-func newManager(w *world, runners, limit int) *manager {
-	m := &manager{world: w, disk: map[Key]Record{}, limit: limit, killAt: map[int]bool{}}
+func newManager(w *cloudModel, runners, limit int) *manager {
+	m := &manager{cloudModel: w, disk: map[Key]Record{}, limit: limit, killAt: map[int]bool{}}
 	for i := range runners {
 		m.shorts = append(m.shorts, fmt.Sprintf("runner%03d", i)[:9])
 	}
@@ -141,7 +141,7 @@ func (m *manager) beat(k Key) {
 	m.alive(30*time.Second, func() { m.beat(k) })
 }
 
-// act makes the call: it takes effect in the world in the middle, and is heard
+// act makes the call: it takes effect in the model in the middle, and is heard
 // of at its end, or not.
 func (m *manager) act(k Key, a Action, attempt int) {
 	r := m.disk[k]
@@ -358,7 +358,7 @@ func (m *manager) count(status string) (n int) {
 // the coordinator's answer and the disk.
 func TestKillAtEveryMoment(t *testing.T) {
 	for _, twoPhase := range []bool{true, false} {
-		w := newWorld(1, 1, 1, 0)
+		w := newCloudModel(1, 1, 1, 0)
 		w.jobs[0].twoPhase = twoPhase
 		calm := newManager(w, 1, 1)
 		calm.run()
@@ -368,7 +368,7 @@ func TestKillAtEveryMoment(t *testing.T) {
 		}
 		failed := 0
 		for at := 1; at <= calm.touched; at++ {
-			w := newWorld(1, 1, 1, 0)
+			w := newCloudModel(1, 1, 1, 0)
 			w.jobs[0].twoPhase = twoPhase
 			m := newManager(w, 1, 1)
 			m.killAt[at] = true
@@ -403,7 +403,7 @@ func TestSimulation(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			m := newManager(newWorld(7, c.runners, c.jobs, c.faults), c.runners, c.limit)
+			m := newManager(newCloudModel(7, c.runners, c.jobs, c.faults), c.runners, c.limit)
 			m.loses = c.loses
 			for at := c.killEvery; c.killEvery > 0 && at < 400_000; at += c.killEvery {
 				m.killAt[at] = true

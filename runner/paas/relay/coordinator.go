@@ -239,14 +239,14 @@ func (c *coordinator) settle(o Outcome) {
 }
 
 // pass hands a call to the forge as it is.
-func (c *coordinator) pass(w http.ResponseWriter, r *http.Request, heed func(*http.Response) error) {
+func (c *coordinator) pass(w http.ResponseWriter, r *http.Request, inspect func(*http.Response) error) {
 	p := httputil.ReverseProxy{
 		Transport: c.forge.client.Transport,
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(c.forge.url)
 			p.Out.Host = ""
 		},
-		ModifyResponse: heed,
+		ModifyResponse: inspect,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			if r.Context().Err() == nil {
 				c.forge.log.Warn("the forge is out of reach", "error", err)

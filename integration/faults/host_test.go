@@ -28,9 +28,9 @@ import (
 	"github.com/heptaup/hepta/internal/sandbox"
 )
 
-// ground is a bare Docker host whose Engine answers on a port, with images of
+// host is a bare Docker host whose Engine answers on a port, with images of
 // the double.
-type ground struct {
+type host struct {
 	box    *sandbox.Sandbox
 	docker *client.Client
 	engine string // host:port
@@ -38,10 +38,10 @@ type ground struct {
 
 const enginePort = 2375
 
-// newGround starts a host that goes when the test ends.
-func newGround(t testing.TB) *ground {
+// newHost starts a host that goes when the test ends.
+func newHost(t testing.TB) *host {
 	t.Helper()
-	g, err := openGround(t.Context(), t.Name())
+	g, err := openHost(t.Context(), t.Name())
 	if g != nil {
 		t.Cleanup(func() {
 			if err := g.close(context.Background()); err != nil {
@@ -55,25 +55,25 @@ func newGround(t testing.TB) *ground {
 	return g
 }
 
-// onGround gives the host of all tests that leave the Engine itself alone. The
+// onHost gives the host of all tests that leave the Engine itself alone. The
 // first that asks starts it; it goes with everything else of this package.
-func onGround(t testing.TB) *ground {
+func onHost(t testing.TB) *host {
 	t.Helper()
-	g, err := sharedGround()
+	g, err := sharedHost()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return g
 }
 
-var sharedGround = sync.OnceValues(func() (*ground, error) {
+var sharedHost = sync.OnceValues(func() (*host, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	return openGround(ctx, "shared")
+	return openHost(ctx, "shared")
 })
 
-// openGround starts a host. What there is of it is returned with an error too.
-func openGround(ctx context.Context, name string) (*ground, error) {
+// openHost starts a host. What there is of it is returned with an error too.
+func openHost(ctx context.Context, name string) (*host, error) {
 	// The port stays the same when the sandbox is started again.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -81,7 +81,7 @@ func openGround(ctx context.Context, name string) (*ground, error) {
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
-	g := &ground{engine: l.Addr().String()}
+	g := &host{engine: l.Addr().String()}
 	g.box, err = sandbox.Start(ctx, outer.Docker, sandbox.Config{
 		Name: stage.SandboxName(name), Image: outer.Refs[images.Base].Local, Labels: map[string]string{outer.Label: name},
 		Publish: []sandbox.Port{{HostIP: "127.0.0.1", Host: port, Container: enginePort}},
@@ -110,7 +110,7 @@ func openGround(ctx context.Context, name string) (*ground, error) {
 	return g, nil
 }
 
-func (g *ground) close(ctx context.Context) error {
+func (g *host) close(ctx context.Context) error {
 	if g.docker != nil {
 		g.docker.Close()
 	}
@@ -171,7 +171,7 @@ func buildDouble(ctx context.Context, docker *client.Client, base, name string, 
 }
 
 // shell runs a script on the Docker host.
-func (g *ground) shell(t testing.TB, script string) string {
+func (g *host) shell(t testing.TB, script string) string {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
 	made, err := outer.Docker.ContainerExecCreate(ctx, g.box.ID, container.ExecOptions{Cmd: []string{"sh", "-c", script}, AttachStdout: true, AttachStderr: true})
@@ -207,7 +207,7 @@ type entry struct {
 
 // files reads a directory of the Docker host, by path relative to it; nil when
 // there is none.
-func (g *ground) files(t testing.TB, dir string) map[string]entry {
+func (g *host) files(t testing.TB, dir string) map[string]entry {
 	t.Helper()
 	body, _, err := outer.Docker.CopyFromContainer(context.WithoutCancel(t.Context()), g.box.ID, dir)
 	if errdefs.IsNotFound(err) {
@@ -239,7 +239,7 @@ func (g *ground) files(t testing.TB, dir string) map[string]entry {
 
 // stop stops a container by hand. The Engine answers before it lists the
 // container as stopped (that waits for its disk), so the list is waited for.
-func (g *ground) stop(t testing.TB, name string) error {
+func (g *host) stop(t testing.TB, name string) error {
 	t.Helper()
 	ctx := t.Context()
 	if err := g.docker.ContainerStop(ctx, name, container.StopOptions{}); err != nil {

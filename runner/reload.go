@@ -66,15 +66,15 @@ func sectionsByName(content []byte) map[string]map[string]any {
 // tellTask makes a runner that runs on take its changed section over. One in a
 // new container reads it at its start.
 func (r *Runners) tellTask(x Runner) converge.Task {
-	t := r.task(x.Name, "tell", "its section of "+FileConfig+" changed", r.takesOver)
+	t := r.task(x.Name, "tell", "its section of "+FileConfig+" changed", r.awaitReload)
 	t.Ref, t.RunsOn = t.Ref+"-told", Service
 	t.Before, t.After = nil, append(t.After, written...)
 	return t
 }
 
-// takesOver returns when the next job of a runner is one that was asked for
+// awaitReload returns when the next job of a runner is one that was asked for
 // with what config.toml says now.
-func (r *Runners) takesOver(ctx context.Context, host converge.Host, name string) error {
+func (r *Runners) awaitReload(ctx context.Context, host converge.Host, name string) error {
 	known, err := noted(ctx, host)
 	if err != nil {
 		return err

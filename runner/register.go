@@ -11,9 +11,9 @@ import (
 	"github.com/heptaup/hepta/internal/fault"
 )
 
-// ground is what lies on the host, read when a task runs: the snapshot that it
+// sectionsAndRecords are what lies on the host, read when a task runs: the snapshot that it
 // was decided on may have seen nothing.
-func (r *Runners) ground(ctx context.Context, host converge.Host) (map[string]held, records, error) {
+func (r *Runners) sectionsAndRecords(ctx context.Context, host converge.Host) (map[string]held, records, error) {
 	config, err := readFile(ctx, host, FileConfig)
 	if err != nil {
 		return nil, nil, err
@@ -59,7 +59,7 @@ func noted(ctx context.Context, host converge.Host) (records, error) {
 // there but whose token was lost gets a new one; else it is made.
 func (r *Runners) settle(ctx context.Context, host converge.Host, name string) error {
 	x := r.cfg.runner(name)
-	have, known, err := r.ground(ctx, host)
+	have, known, err := r.sectionsAndRecords(ctx, host)
 	if err != nil {
 		return err
 	}
@@ -205,7 +205,7 @@ func (r *Runners) create(ctx context.Context, api API, want Attributes) (Made, e
 
 // forget removes a runner of ours from the forge.
 func (r *Runners) forget(ctx context.Context, host converge.Host, name string) error {
-	have, known, err := r.ground(ctx, host)
+	have, known, err := r.sectionsAndRecords(ctx, host)
 	if err != nil {
 		return err
 	}
@@ -248,7 +248,7 @@ func (r *Runners) explain(op, name string, err error) error {
 	}
 	f := &fault.Error{Op: op, What: name, Err: err}
 	switch {
-	case errors.Is(err, ErrDisabled) && r.tokenIs() == registrationToken:
+	case errors.Is(err, ErrDisabled) && r.kindOfToken() == registrationToken:
 		f.Why = "the forge does not know the token as an API token, and takes no registration tokens"
 		f.Remedy = "Give an API token that is still good, with the scope api (forge.token)."
 	case errors.Is(err, ErrDisabled):

@@ -10,9 +10,9 @@ import (
 	"github.com/heptaup/hepta/internal/secret"
 )
 
-// world is coordinators, a provider and the hosts' doings in virtual time. It
+// cloudModel is coordinators, a provider and the hosts' doings in virtual time. It
 // goes on whatever happens to the manager.
-type world struct {
+type cloudModel struct {
 	now    time.Duration
 	rand   *rand.Rand
 	queue  agenda
@@ -63,8 +63,8 @@ func (a *agenda) Pop() any {
 	return last
 }
 
-func newWorld(seed uint64, runners, jobs int, faults float64) *world {
-	w := &world{rand: rand.New(rand.NewPCG(seed, 1)), hosts: map[string]*fakeHost{}, faults: faults}
+func newCloudModel(seed uint64, runners, jobs int, faults float64) *cloudModel {
+	w := &cloudModel{rand: rand.New(rand.NewPCG(seed, 1)), hosts: map[string]*fakeHost{}, faults: faults}
 	w.queued = map[int][]*fakeJob{}
 	for i := range jobs {
 		j := &fakeJob{runner: i % runners, record: int64(i + 1), status: "queued", twoPhase: i%runners%2 == 0}
@@ -74,22 +74,22 @@ func newWorld(seed uint64, runners, jobs int, faults float64) *world {
 	return w
 }
 
-func (w *world) after(d time.Duration, do func()) {
+func (w *cloudModel) after(d time.Duration, do func()) {
 	w.turn++
 	heap.Push(&w.queue, happening{w.now + d, w.turn, do})
 }
 
-func (w *world) between(low, high time.Duration) time.Duration {
+func (w *cloudModel) between(low, high time.Duration) time.Duration {
 	return low + time.Duration(w.rand.Int64N(int64(high-low)+1))
 }
 
-func (w *world) unlucky(share float64) bool { return w.rand.Float64() < share*w.faults }
+func (w *cloudModel) unlucky(share float64) bool { return w.rand.Float64() < share*w.faults }
 
-func (w *world) wrong(format string, args ...any) {
+func (w *cloudModel) wrong(format string, args ...any) {
 	w.broken = append(w.broken, fmt.Sprintf("%v: ", w.now)+fmt.Sprintf(format, args...))
 }
 
-func (w *world) job(id int64) *fakeJob { return w.jobs[id-1] }
+func (w *cloudModel) job(id int64) *fakeJob { return w.jobs[id-1] }
 
 func (j *fakeJob) over() bool {
 	switch j.status {
@@ -108,7 +108,7 @@ func (j *fakeJob) end(status string) {
 
 // give hands out a job of the runner. One that waits to be accepted fails when
 // nobody cares for it; one that runs, when nothing is heard of it.
-func (w *world) give(runner int) *fakeJob {
+func (w *cloudModel) give(runner int) *fakeJob {
 	if len(w.queued[runner]) == 0 {
 		return nil
 	}
@@ -125,7 +125,7 @@ func (w *world) give(runner int) *fakeJob {
 	return j
 }
 
-func (w *world) watch(j *fakeJob) {
+func (w *cloudModel) watch(j *fakeJob) {
 	limit := time.Hour
 	if j.status == "waiting" {
 		limit = 2 * time.Minute
@@ -142,7 +142,7 @@ func (w *world) watch(j *fakeJob) {
 }
 
 // make asks for a host; nobody promises that names are unique.
-func (w *world) make(name string) *fakeHost {
+func (w *cloudModel) make(name string) *fakeHost {
 	w.made++
 	h := &fakeHost{id: fmt.Sprint("app_", w.made), name: name, alive: true, listed: w.now}
 	if w.unlucky(0.1) {
@@ -154,7 +154,7 @@ func (w *world) make(name string) *fakeHost {
 }
 
 // push starts the job on the host, once.
-func (w *world) push(h *fakeHost, id int64) {
+func (w *cloudModel) push(h *fakeHost, id int64) {
 	if h.pushed || !h.alive {
 		return
 	}
@@ -183,7 +183,7 @@ func (w *world) push(h *fakeHost, id int64) {
 	})
 }
 
-func (w *world) named(name string) []Host {
+func (w *cloudModel) named(name string) []Host {
 	var out []Host
 	for _, h := range w.order {
 		if h.listed <= w.now && (name == "" || h.name == name) {
@@ -193,7 +193,7 @@ func (w *world) named(name string) []Host {
 	return out
 }
 
-func (w *world) remove(id string) {
+func (w *cloudModel) remove(id string) {
 	if h := w.hosts[id]; h != nil {
 		h.alive = false
 		delete(w.hosts, id)

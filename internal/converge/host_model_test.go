@@ -14,9 +14,9 @@ import (
 	"github.com/heptaup/hepta/internal/progress"
 )
 
-// world is a model of an Engine's host: it does what operations say and
+// hostModel is a model of an Engine's host: it does what operations say and
 // refuses what an Engine would refuse.
-type world struct {
+type hostModel struct {
 	serial     int
 	images     map[string]string // reference → id
 	networks   []ObservedNetwork
@@ -37,12 +37,12 @@ type box struct {
 	loaded map[string]string // path on the host → content at the start or the last Apply
 }
 
-func newWorld() *world {
-	return &world{images: make(map[string]string), disk: make(map[string]ObservedFile), kept: make(map[kept]ObservedFile)}
+func newHostModel() *hostModel {
+	return &hostModel{images: make(map[string]string), disk: make(map[string]ObservedFile), kept: make(map[kept]ObservedFile)}
 }
 
-func (w *world) clone() *world {
-	c := &world{serial: w.serial, images: maps.Clone(w.images), networks: slices.Clone(w.networks), volumes: slices.Clone(w.volumes), disk: maps.Clone(w.disk), kept: maps.Clone(w.kept)}
+func (w *hostModel) clone() *hostModel {
+	c := &hostModel{serial: w.serial, images: maps.Clone(w.images), networks: slices.Clone(w.networks), volumes: slices.Clone(w.volumes), disk: maps.Clone(w.disk), kept: maps.Clone(w.kept)}
 	for _, b := range w.containers {
 		d := *b
 		d.Networks, d.loaded = maps.Clone(b.Networks), maps.Clone(b.loaded)
@@ -51,7 +51,7 @@ func (w *world) clone() *world {
 	return c
 }
 
-func (w *world) id(kind string) string {
+func (w *hostModel) id(kind string) string {
 	w.serial++
 	return fmt.Sprintf("%s%04d", kind, w.serial)
 }
@@ -63,7 +63,7 @@ func (b *box) sees(host string) bool {
 	})
 }
 
-func (w *world) observe(s *Stack) *Observed {
+func (w *hostModel) observe(s *Stack) *Observed {
 	o := &Observed{Images: make(map[string]string), Files: make(map[string]ObservedFile),
 		Networks: slices.Clone(w.networks), Volumes: slices.Clone(w.volumes)}
 	for ref, id := range w.images {
@@ -97,7 +97,7 @@ func (w *world) observe(s *Stack) *Observed {
 	return o
 }
 
-func (w *world) find(target string) *box {
+func (w *hostModel) find(target string) *box {
 	for _, b := range w.containers {
 		if b.ID == target || b.Name == target {
 			return b
@@ -106,7 +106,7 @@ func (w *world) find(target string) *box {
 	return nil
 }
 
-func (w *world) network(name string) (ObservedNetwork, bool) {
+func (w *hostModel) network(name string) (ObservedNetwork, bool) {
 	for _, n := range w.networks {
 		if n.Name == name {
 			return n, true
@@ -117,7 +117,7 @@ func (w *world) network(name string) (ObservedNetwork, bool) {
 
 // step does one operation. With half it stops in the middle of those that
 // are more than one call on an old Engine.
-func (w *world) step(s *Stack, op Operation, half bool) error {
+func (w *hostModel) step(s *Stack, op Operation, half bool) error {
 	if at := s.FilePath(FileIdentity); !w.disk[at].Exists {
 		w.disk[at] = ObservedFile{Exists: true, Content: w.observe(s).Identity.Encode(), Mode: 0o600}
 	}
@@ -201,7 +201,7 @@ func (w *world) step(s *Stack, op Operation, half bool) error {
 	case RunInContainer:
 		return w.apply(s, op, half)
 	case RunTask:
-		return op.Task.Run(context.Background(), worldHost{w, s})
+		return op.Task.Run(context.Background(), modelHost{w, s})
 	default:
 		return fmt.Errorf("model knows no %q", op.Kind)
 	}
@@ -209,7 +209,7 @@ func (w *world) step(s *Stack, op Operation, half bool) error {
 }
 
 // keep keeps what a file holds; with half the run ends just after that.
-func (w *world) keep(at kept, was ObservedFile, half bool) {
+func (w *hostModel) keep(at kept, was ObservedFile, half bool) {
 	maps.DeleteFunc(w.kept, func(k kept, _ ObservedFile) bool { return k.host == at.host && k.container != at.container })
 	if _, there := w.kept[at]; !there && at.container != "" {
 		was.Pending = false
@@ -217,13 +217,13 @@ func (w *world) keep(at kept, was ObservedFile, half bool) {
 	}
 }
 
-func (w *world) forget(s *Stack, files []string) {
+func (w *hostModel) forget(s *Stack, files []string) {
 	maps.DeleteFunc(w.kept, func(k kept, _ ObservedFile) bool {
 		return slices.ContainsFunc(files, func(f string) bool { return s.FilePath(f) == k.host })
 	})
 }
 
-func (w *world) create(s *Stack, op Operation, half bool) error {
+func (w *hostModel) create(s *Stack, op Operation, half bool) error {
 	c := op.Container
 	if w.find(op.Target) != nil {
 		return fmt.Errorf("the name %s is taken", op.Target)
@@ -257,7 +257,7 @@ func (w *world) create(s *Stack, op Operation, half bool) error {
 	return nil
 }
 
-func (w *world) start(s *Stack, op Operation) error {
+func (w *hostModel) start(s *Stack, op Operation) error {
 	b := w.find(op.Target)
 	if b == nil {
 		return fmt.Errorf("no container %s", op.Target)
@@ -302,7 +302,7 @@ func (w *world) start(s *Stack, op Operation) error {
 }
 
 // serving is the running container of a service.
-func (w *world) serving(service string) *box {
+func (w *hostModel) serving(service string) *box {
 	for _, b := range w.containers {
 		if b.Labels[LabelService] == service && b.Running() {
 			return b
@@ -311,7 +311,7 @@ func (w *world) serving(service string) *box {
 	return nil
 }
 
-func (w *world) load(b *box) {
+func (w *hostModel) load(b *box) {
 	b.loaded = make(map[string]string)
 	for host, f := range w.disk {
 		if b.sees(host) {
@@ -320,7 +320,7 @@ func (w *world) load(b *box) {
 	}
 }
 
-func (w *world) apply(s *Stack, op Operation, half bool) error {
+func (w *hostModel) apply(s *Stack, op Operation, half bool) error {
 	b := w.serving(op.Target)
 	if b == nil {
 		return fmt.Errorf("service %s does not run", op.Target)
@@ -337,13 +337,13 @@ func (w *world) apply(s *Stack, op Operation, half bool) error {
 	return nil
 }
 
-// worldHost is what tasks see of the world.
-type worldHost struct {
-	w *world
+// modelHost is what tasks see of the host model.
+type modelHost struct {
+	w *hostModel
 	s *Stack
 }
 
-func (h worldHost) ReadFile(_ context.Context, p string) ([]byte, error) {
+func (h modelHost) ReadFile(_ context.Context, p string) ([]byte, error) {
 	f := h.w.disk[h.s.FilePath(p)]
 	if !f.Exists {
 		return nil, fs.ErrNotExist
@@ -351,25 +351,25 @@ func (h worldHost) ReadFile(_ context.Context, p string) ([]byte, error) {
 	return f.Content, nil
 }
 
-func (h worldHost) WriteFile(_ context.Context, p string, content []byte, mode fs.FileMode, uid, gid int) error {
+func (h modelHost) WriteFile(_ context.Context, p string, content []byte, mode fs.FileMode, uid, gid int) error {
 	h.w.disk[h.s.FilePath(p)] = ObservedFile{Exists: true, Content: content, Mode: uint32(mode), UID: uid, GID: gid}
 	return nil
 }
 
-func (h worldHost) Exec(_ context.Context, service string, _ []string, _ []byte) (ExecResult, error) {
+func (h modelHost) Exec(_ context.Context, service string, _ []string, _ []byte) (ExecResult, error) {
 	if b := h.w.serving(service); b != nil && (b.want.Health == nil || b.Health == "healthy") {
 		return ExecResult{}, nil
 	}
 	return ExecResult{}, fmt.Errorf("service %s is not ready", service)
 }
 
-func (h worldHost) Run(context.Context, OneOff) ([]byte, error) { return nil, nil }
+func (h modelHost) Run(context.Context, OneOff) ([]byte, error) { return nil, nil }
 
-func (h worldHost) Progress(string)     {}
-func (h worldHost) Sink() progress.Sink { return nil }
+func (h modelHost) Progress(string)     {}
+func (h modelHost) Sink() progress.Sink { return nil }
 
 // run executes a whole plan in its order.
-func (w *world) run(s *Stack, p *Plan) error {
+func (w *hostModel) run(s *Stack, p *Plan) error {
 	for _, op := range p.Operations {
 		if err := w.step(s, op, false); err != nil {
 			return fmt.Errorf("#%d %s: %w", op.ID, op.Text(), err)
@@ -379,7 +379,7 @@ func (w *world) run(s *Stack, p *Plan) error {
 }
 
 // up plans and runs.
-func (w *world) up(s *Stack) error {
+func (w *hostModel) up(s *Stack) error {
 	p, err := Up(s, w.observe(s))
 	if err != nil {
 		return err
@@ -391,7 +391,7 @@ func (w *world) up(s *Stack) error {
 }
 
 // state is everything that counts at the end, without ids and order.
-func (w *world) state() string {
+func (w *hostModel) state() string {
 	var lines []string
 	names := make(map[string]string)
 	for _, n := range w.networks {
@@ -419,8 +419,8 @@ func (w *world) state() string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// sound says what is wrong with a world that s was brought up in.
-func (w *world) sound(s *Stack) error {
+// sound says what is wrong with a host model that s was brought up in.
+func (w *hostModel) sound(s *Stack) error {
 	var errs []error
 	for _, c := range s.Containers {
 		b := w.find(c.Name)

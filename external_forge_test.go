@@ -12,8 +12,8 @@ import (
 	"github.com/heptaup/hepta/internal/pki"
 )
 
-// A forge elsewhere leaves nothing but its runners to bring up.
-func TestForgeElsewhere(t *testing.T) {
+// An external forge leaves nothing but its runners to bring up.
+func TestExternalForge(t *testing.T) {
 	dir := t.TempDir()
 	certificate, _ := pair(t, "hg.example.org")
 	for name, text := range map[string]string{
@@ -43,7 +43,7 @@ runners: [{name: dind, mode: dind, tags: [docker]}]
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "testdata/elsewhere.plan", plan.String())
+	golden(t, "testdata/external.plan", plan.String())
 	(&held{t: t}).plan("the plan", plan)
 	if got := s.Services(); !slices.Equal(got, []string{"runner"}) {
 		t.Errorf("services: %v", got)
@@ -55,7 +55,7 @@ runners: [{name: dind, mode: dind, tags: [docker]}]
 	if address, err := s.registryURL(); err != nil || address != "https://registry.example.org" || s.forge.URL() != "https://hg.example.org" {
 		t.Errorf("registry %s of forge %s, %v", address, s.forge.URL(), err)
 	}
-	if _, err := s.CACertificate(t.Context()); err == nil || !strings.Contains(err.Error(), "forge is elsewhere") {
+	if _, err := s.CACertificate(t.Context()); err == nil || !strings.Contains(err.Error(), "forge is external") {
 		t.Errorf("authority: %v", err)
 	}
 }
@@ -70,7 +70,7 @@ func TestForgeElsewhereProblems(t *testing.T) {
 		"forge: {url: https://c.d, token_file: env:HEPTA_TEST_GLRT}\nrunners: [{name: x}]":                       `hepta.yaml:1:39: forge.token_file: a token that begins with glrt- is the one of a runner that is made already: give it to that runner`,
 		"forge: {url: https://c.d, token_file: env:HEPTA_TEST_NONE}\nrunners: [{name: x}]":                       "hepta.yaml:1:39: forge.token_file: read variable HEPTA_TEST_NONE: it is not set",
 		"forge: {url: https://c.d, token_file: env:HEPTA_TEST_TOKEN}\nrunners: [{name: x}]\nrunner: {ca: env:X}": "runner.ca: read ",
-		"forge: {host: a.b, token_file: env:HEPTA_TEST_TOKEN}":                                                   "hepta.yaml:1:32: forge.token_file: is for a forge elsewhere",
+		"forge: {host: a.b, token_file: env:HEPTA_TEST_TOKEN}":                                                   "hepta.yaml:1:32: forge.token_file: is for an external forge",
 		"forge: a.b\ndocker: {host: ssh://vm-1, certs: x}":                                                       "docker.certs: is for docker.host with tcp://",
 	} {
 		path := filepath.Join(t.TempDir(), "hepta.yaml")

@@ -70,7 +70,7 @@ func TestNobodyToTell(t *testing.T) {
 		t.Errorf("a container that is replaced is told: %q\n%s", got, plan)
 	}
 	f.lose(m.known("a").ID)
-	if err := runners(t, cfg).takesOver(t.Context(), m, "a"); err != nil {
+	if err := runners(t, cfg).awaitReload(t.Context(), m, "a"); err != nil {
 		t.Error(err)
 	}
 
@@ -108,7 +108,7 @@ func TestRunnersReloadOnceForAChange(t *testing.T) {
 		var all sync.WaitGroup
 		for _, name := range []string{"a", "b", "c"} {
 			all.Go(func() {
-				if err := r.takesOver(t.Context(), host, name); err != nil {
+				if err := r.awaitReload(t.Context(), host, name); err != nil {
 					t.Error(err)
 				}
 			})

@@ -128,7 +128,7 @@ func (l *Lock) write(ctx context.Context, file string, content []byte, mode fs.F
 	if err != nil {
 		return err
 	}
-	if err := l.hands(ctx); err != nil {
+	if err := l.startContainer(ctx); err != nil {
 		return fmt.Errorf("write file %s: %w", file, err)
 	}
 	// The name depends on the path alone: what a killed run left is replaced
@@ -219,7 +219,7 @@ func (l *Lock) markRefused(ctx context.Context, files []string, said string) err
 
 // shell runs a script in the lock's container.
 func (l *Lock) shell(ctx context.Context, op, script string, args ...string) error {
-	if err := l.hands(ctx); err != nil {
+	if err := l.startContainer(ctx); err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
 	result, err := l.e.Exec(ctx, l.id, ExecOptions{Cmd: append([]string{"sh", "-c", script, "hepta"}, args...)})

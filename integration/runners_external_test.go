@@ -108,10 +108,10 @@ func (s *site) unplug(t *testing.T, d *desk, yaml string) {
 	}
 }
 
-// A hepta.yaml that names a forge elsewhere brings up runners alone. The token
-// may be of either world, an API token or a registration token: the forge is
+// A hepta.yaml that names an external forge brings up runners alone. The token
+// may be of either kind, an API token or a registration token: the forge is
 // asked which, and in both a job runs.
-func TestRunnersForAForgeElsewhere(t *testing.T) {
+func TestRunnersForAnExternalForge(t *testing.T) {
 	ctx := t.Context()
 	s := onSiteAlone(t)
 	lab := s.lab(t)
@@ -131,12 +131,12 @@ func TestRunnersForAForgeElsewhere(t *testing.T) {
 	ruby := func(code string) string {
 		return strings.TrimSpace(s.output(t, lab, "heptapod", "gitlab-rails runner '"+code+"'"))
 	}
-	for _, c := range []struct{ world, token string }{
+	for _, c := range []struct{ kind, token string }{
 		{"api", token.Value.Reveal()},
 		{"registration", ruby("puts Gitlab::CurrentSettings.runners_registration_token")},
 	} {
-		t.Run(c.world, func(t *testing.T) {
-			forgotten(t, api, "far-"+c.world)
+		t.Run(c.kind, func(t *testing.T) {
+			forgotten(t, api, "far-"+c.kind)
 			yaml := fmt.Sprintf(`stack: alone
 data: /srv/alone-%[1]s
 network: lab
@@ -144,7 +144,7 @@ forge: {url: "https://%[2]s", token_file: token.secret}
 runner: {image: gitlab/gitlab-runner:latest, check_interval: 1, drain_seconds: 5, ca: lab.crt}
 runners:
   - {name: far-%[1]s, mode: plain, tags: [far-%[1]s], image: "docker:26", docker: {pull_policy: if-not-present, network_mode: lab}}
-`, c.world, labForge)
+`, c.kind, labForge)
 			d := s.desk(t, yaml)
 			d.write(t, "token.secret", c.token)
 			d.write(t, "lab.crt", string(ca))
@@ -153,7 +153,7 @@ runners:
 			if out := d.do(t, "up"); !strings.Contains(out, "Nothing to do") {
 				t.Errorf("the second up says\n%s", out)
 			}
-			if c.world == "api" {
+			if c.kind == "api" {
 				s.unplug(t, d, yaml)
 			}
 			var found *gitlab.Runner
@@ -162,7 +162,7 @@ runners:
 				t.Fatal(err)
 			}
 			for _, r := range list {
-				if r.Description == "far-"+c.world {
+				if r.Description == "far-"+c.kind {
 					if found != nil {
 						t.Errorf("made twice: %d and %d", found.ID, r.ID)
 					}
@@ -172,16 +172,16 @@ runners:
 			if found == nil {
 				t.Fatal("the forge has no such runner")
 			}
-			token := s.file(t, "/srv/alone-"+c.world+"/runner", "config.toml")
+			token := s.file(t, "/srv/alone-"+c.kind+"/runner", "config.toml")
 			_, token, _ = strings.Cut(token, `token = "`)
-			if got := strings.HasPrefix(token, "glrt-"); got != (c.world == "api") {
-				t.Errorf("a token of the new world: %v", got)
+			if got := strings.HasPrefix(token, "glrt-"); got != (c.kind == "api") {
+				t.Errorf("a token of the new kind: %v", got)
 			}
-			d.works(t, lab, "far-"+c.world, "echo far away", "far away")
-			if diff := d.verdicts(t); len(diff) != 1 || diff[0] != "far-"+c.world+" good" {
+			d.works(t, lab, "far-"+c.kind, "echo far away", "far away")
+			if diff := d.verdicts(t); len(diff) != 1 || diff[0] != "far-"+c.kind+" good" {
 				t.Errorf("verdicts %q", diff)
 			}
-			if c.world == "api" {
+			if c.kind == "api" {
 				d.stands(t, "far-api", runner.Online)
 			}
 		})

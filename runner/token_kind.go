@@ -9,12 +9,12 @@ import (
 	"github.com/heptaup/hepta/internal/fault"
 )
 
-// world is what the forge's token turns out to be. GitLab made runners with
+// tokenKind is what the forge's token turns out to be. GitLab made runners with
 // registration tokens, and then with API tokens; a token does not tell.
-type world int
+type tokenKind int
 
 const (
-	notAsked world = iota
+	tokenKindUnknown tokenKind = iota
 	apiToken
 	registrationToken
 )
@@ -25,7 +25,7 @@ const (
 func (r *Runners) direct(ctx context.Context, host converge.Host) (API, error) {
 	token := r.cfg.Forge.Token
 	api, err := r.cfg.reach(ctx, host, r.cfg.Forge.URL, token)
-	if err != nil || token.Empty() || !r.cfg.Forge.RegistrationToken.Empty() || r.tokenIs() != notAsked {
+	if err != nil || token.Empty() || !r.cfg.Forge.RegistrationToken.Empty() || r.kindOfToken() != tokenKindUnknown {
 		return api, err
 	}
 	known, err := api.knowsToken(ctx)
@@ -42,26 +42,26 @@ func (r *Runners) direct(ctx context.Context, host converge.Host) (API, error) {
 		is = apiToken
 	}
 	r.mu.Lock()
-	r.world = is
+	r.tokenKind = is
 	r.mu.Unlock()
 	return api, nil
 }
 
-func (r *Runners) tokenIs() world {
+func (r *Runners) kindOfToken() tokenKind {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.world
+	return r.tokenKind
 }
 
 // connected says whether the forge's API can be asked about runners by id. It
 // knows for sure once the API has been reached.
 func (r *Runners) connected() bool {
-	return r.connect != nil && (r.opts.connect != nil || !r.cfg.Forge.Token.Empty() && r.tokenIs() != registrationToken)
+	return r.connect != nil && (r.opts.connect != nil || !r.cfg.Forge.Token.Empty() && r.kindOfToken() != registrationToken)
 }
 
 // registration is the registration token, empty where there is none.
 func (r *Runners) registration() Secret {
-	if r.tokenIs() == registrationToken {
+	if r.kindOfToken() == registrationToken {
 		return r.cfg.Forge.Token
 	}
 	return r.cfg.Forge.RegistrationToken

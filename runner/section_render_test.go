@@ -60,7 +60,7 @@ func presets() map[string]Config {
 // bridge is a host whose default network is Docker's usual one.
 var bridge = &converge.Observed{Networks: []converge.ObservedNetwork{{Name: "web", Gateway: "172.18.0.1"}, {Name: "bridge", Gateway: "172.17.0.1"}}}
 
-func TestPresets(t *testing.T) {
+func TestRenderSection(t *testing.T) {
 	for name, cfg := range presets() {
 		t.Run(name, func(t *testing.T) {
 			r, err := New(cfg)
