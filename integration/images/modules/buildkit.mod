@@ -6,6 +6,8 @@ tool github.com/moby/buildkit/cmd/buildkitd
 
 tool github.com/moby/buildkit/cmd/buildctl
 
+tool github.com/moby/buildkit/frontend/dockerfile/cmd/dockerfile-frontend
+
 tool github.com/rootless-containers/rootlesskit/v2/cmd/rootlesskit
 
 require (
