@@ -47,7 +47,7 @@ type SessionServer struct {
 
 // Prune bounds what runners and jobs keep on the Docker host.
 type Prune struct {
-	// What images and build cache of the Engine may take together, 1g at least. Beyond it what is in no use goes, what was used longest ago first. Required.
+	// What images and build cache of the Engine may take together, 1g at least. Beyond it what is in no use goes, what was pulled longest ago first. Required.
 	Keep int64 `yaml:"keep" min:"1073741824"`
 	// How often the timer looks.
 	Every string `yaml:"every" default:"day" oneof:"hour day week"`

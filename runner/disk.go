@@ -105,7 +105,7 @@ func limitDisk(ctx context.Context, docker PruneAPI, y engineSnapshot, p *Pruned
 	return nil
 }
 
-// imageCandidates are the images that may go, that was used longest ago first:
+// imageCandidates are the images that may go, that was pulled longest ago first:
 // no container is made of them, nobody pulled them since after, and a runner or
 // a job has brought them.
 func imageCandidates(ctx context.Context, docker PruneAPI, y engineSnapshot, leftovers []Leftover, limit DiskLimit, after time.Time) ([]Leftover, error) {

@@ -66,7 +66,7 @@ func fullDisk() *disk {
 	return d
 }
 
-// Images and build cache keep to a size: what was used longest ago goes first,
+// Images and build cache keep to a size: what was pulled longest ago goes first,
 // and of an Engine that others use too only what a runner or a job has brought.
 // Never goes what a container uses, what the stack needs, what was pulled a
 // moment ago, and what somebody else built.
