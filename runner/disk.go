@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/filters"
@@ -24,7 +25,8 @@ type DiskLimit struct {
 	Dedicated bool
 	// Pulled are the names of images that runners pull by themselves.
 	Pulled []string
-	// Spare are the names of images that stay in any case.
+	// Spare are the names of images that stay in any case, and with them all
+	// other versions: a forge goes on with the one that its data are of.
 	Spare []string
 }
 
@@ -45,7 +47,7 @@ func (r *Runners) JobImages() []string {
 }
 
 // limitDisk decides what of images and build cache goes so that they take no
-// more than limit says, what was used longest ago first: the build cache before
+// more than limit says, what is oldest first: the build cache before
 // images, which have to be pulled again. What jobs have built and p would
 // remove in any case stays as long as there is room.
 func limitDisk(ctx context.Context, docker PruneAPI, y engineSnapshot, p *Pruned, limit DiskLimit, usage types.DiskUsage, after time.Time) error {
@@ -114,7 +116,7 @@ func imageCandidates(ctx context.Context, docker PruneAPI, y engineSnapshot, lef
 		used[y.containers[i].ImageID] = true
 	}
 	for _, name := range limit.Spare {
-		spared[fullName(name)] = true
+		spared[repositoryOf(name)] = true
 	}
 	pulled := map[string]bool{}
 	for _, name := range limit.Pulled {
@@ -131,7 +133,7 @@ func imageCandidates(ctx context.Context, docker PruneAPI, y engineSnapshot, lef
 		built := slices.IndexFunc(leftovers, func(l Leftover) bool { return l.Kind == LeftImage && l.ID == at.ID && l.limited })
 		fromRegistry := len(at.RepoDigests) > 0
 		switch {
-		case used[at.ID], slices.ContainsFunc(names, func(name string) bool { return spared[fullName(name)] }):
+		case used[at.ID], slices.ContainsFunc(slices.Concat(names, at.RepoDigests), func(name string) bool { return spared[repositoryOf(name)] }):
 			continue
 		case built >= 0, all(pulled) && fromRegistry:
 		case limit.Dedicated && (fromRegistry || len(names) == 0):
@@ -167,6 +169,15 @@ func imageCandidates(ctx context.Context, docker PruneAPI, y engineSnapshot, lef
 		return cmp.Or(lastTagged[a.ID].Compare(lastTagged[b.ID]), a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
 	})
 	return list, nil
+}
+
+// repositoryOf is the name of an image without its tag and digest.
+func repositoryOf(name string) string {
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return name
+	}
+	return named.Name()
 }
 
 // removeImage and pruneCache remove nothing that is in use.

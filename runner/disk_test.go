@@ -59,6 +59,7 @@ func fullDisk() *disk {
 	add("fresh", time.Minute, nil, true, "docker:27")
 	add("used", 20*day, nil, true, "postgres:17")
 	add("stack", 20*day, nil, true, "traefik:v3.6.12")
+	add("stack-before", 20*day, nil, true, "traefik:v3.5.0")
 	add("theirs", 20*day, nil, false, "shop:1")
 	d.box("shop", "shop", "exited", nil, day).ImageID = "used"
 	old := noon.Add(-6 * day)
@@ -78,13 +79,13 @@ func TestPruneToASize(t *testing.T) {
 		cacheLeft int64 // -1: not asked
 		over      int64
 	}{
-		"there is room":                      {1000, true, "", -1, 0},
-		"shared, a little over":              {950, false, "image docker:28", -1, 0},
-		"shared, far over":                   {100, false, "image app:1 image docker:28", -1, 700},
-		"dedicated, a little over":           {950, true, "", 150, 0},
-		"dedicated, more than the cache":     {800, true, "image docker:28", 0, 0},
-		"dedicated, far over":                {10, true, "image app:1 image docker:28 image nameless image python:3.12 image python:3", 0, 440},
-		"dedicated, the oldest of them only": {700, true, "image docker:28 image nameless", 0, 0},
+		"there is room":                      {1100, true, "", -1, 0},
+		"shared, a little over":              {1050, false, "image docker:28", -1, 0},
+		"shared, far over":                   {200, false, "image app:1 image docker:28", -1, 700},
+		"dedicated, a little over":           {1050, true, "", 150, 0},
+		"dedicated, more than the cache":     {900, true, "image docker:28", 0, 0},
+		"dedicated, far over":                {110, true, "image app:1 image docker:28 image nameless image python:3.12 image python:3", 0, 440},
+		"dedicated, the oldest of them only": {800, true, "image docker:28 image nameless", 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := fullDisk()
