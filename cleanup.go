@@ -150,6 +150,10 @@ func (s *Stack) PruneRegistry(ctx context.Context, o RegistryPrune) (*Pruned, er
 		return nil, &fault.Error{Op: "prune registry of", What: "stack " + s.cfg.Stack, Why: "hepta.yaml does not say what may go",
 			Remedy: "Say it there, as in `registry: {cleanup: {keep: 10, older_than: 30d}}`."}
 	}
+	if !c.policy().Enabled {
+		return nil, &fault.Error{Op: "prune registry of", What: "stack " + s.cfg.Stack, Why: "registry.cleanup is off in hepta.yaml",
+			Remedy: "Remove `enabled: false` there, and see what would go: hepta registry prune --dry-run"}
+	}
 	client, err := s.forge.Client(ctx)
 	if err != nil {
 		return nil, err

@@ -70,3 +70,21 @@ func TestCleanupIsDue(t *testing.T) {
 		}
 	}
 }
+
+// What says nothing about what stays, or is off, removes nothing, and no forge
+// is asked.
+func TestPruneWithoutCleanup(t *testing.T) {
+	for cleanup, want := range map[string]string{"": "does not say what may go", ", cleanup: {enabled: no}": "registry.cleanup is off"} {
+		cfg, err := Parse("hepta.yaml", []byte("forge: hg.example.org\nregistry: {host: registry.example.org"+cleanup+"}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := New(cfg, WithHost("unix:///nonexistent/docker.sock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.PruneRegistry(t.Context(), RegistryPrune{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", cleanup, err, want)
+		}
+	}
+}
