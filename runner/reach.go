@@ -25,8 +25,9 @@ import (
 var ErrUnreached = errors.New("not reached from where jobs run")
 
 const (
-	// reachTime bounds one look, in which each address may be waited for.
-	reachTime = time.Minute
+	// reachTime bounds the look at one address: the runner's program asks one
+	// after the other, and waits half a minute for those that say nothing.
+	reachTime = 35 * time.Second
 	// reachPause is the time between two looks where the first found something
 	// wrong; until then what it found stands for others.
 	reachPause = 3 * time.Second
@@ -231,7 +232,7 @@ func (r *Runners) answers(ctx context.Context, host converge.Host, p probe) ([]s
 	if time.Since(l.at) < l.stands(r.pause()) {
 		return l.found, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	ctx, cancel := context.WithTimeout(ctx, lookTime(len(p.calls)))
 	defer cancel()
 	out, err := host.Run(ctx, converge.OneOff{Container: strict(p.box, r.cfg.Data), Files: map[string]string{reachFile: p.config()}})
 	if err != nil {
@@ -243,6 +244,11 @@ func (r *Runners) answers(ctx context.Context, host converge.Host, p probe) ([]s
 	}
 	l.at = time.Now()
 	return l.found, nil
+}
+
+// lookTime bounds a look at several addresses.
+func lookTime(addresses int) time.Duration {
+	return max(time.Minute, time.Duration(addresses)*reachTime)
 }
 
 // strict is a container whose mounts have to be there: of a file that is not,

@@ -202,3 +202,16 @@ func TestUnreachedHere(t *testing.T) {
 		}
 	}
 }
+
+// Where forge and registry say nothing both are waited for, half a minute each,
+// before the container's own time is over: else nobody learns the reason.
+func TestLookWaitsForEachAddress(t *testing.T) {
+	r, err := New(private("https://hg.example.org"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready := r.resources().Containers[0].Ready.Timeout
+	if got := lookTime(2); got <= 2*30*time.Second || got >= ready {
+		t.Errorf("a look at two addresses takes up to %s, and the container has %s", got, ready)
+	}
+}
