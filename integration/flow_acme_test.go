@@ -33,6 +33,12 @@ heptapod: {host: hg.acme.test, image: octobus/heptapod:17.8, ssh: {via: none}}
 traefik: {image: traefik:v3.6.12, http_port: 8080, https_port: 8443}
 `
 
+// Who may change the records of the names that pebble checks.
+const (
+	dnsUser     = "hepta"
+	dnsPassword = "s3cr3t of the DNS provider"
+)
+
 // pebble starts an ACME server on the site's own network that checks names at
 // the ports of acmeYAML, and gives its address and the authority that its own
 // certificate is of.
@@ -52,10 +58,12 @@ func (s *site) pebble(t *testing.T) (directory string, ca []byte) {
 	for name, text := range map[string]string{"config.json": string(settings), "cert.pem": string(cert), "key.pem": string(key)} {
 		s.put(t, "/srv/pebble", name, text)
 	}
+	s.install(t, "dnshook", "/srv/pebble")
 	for _, cmd := range [][]string{
-		{"pebble-challtestsrv", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dnsserver", "127.0.0.1:8053",
+		{"pebble-challtestsrv", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dnsserver", "0.0.0.0:8053",
 			"-management", "127.0.0.1:8055", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", ""},
 		{"pebble", "-config", "/pebble/config.json", "-dnsserver", "127.0.0.1:8053"},
+		{"/pebble/dnshook", "0.0.0.0:8056", "http://127.0.0.1:8055", dnsUser, dnsPassword},
 	} {
 		made, err := s.docker.ContainerCreate(t.Context(), &container.Config{
 			Image: outer.refs["pebble"].Local, Entrypoint: cmd, Env: []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0"},
@@ -204,8 +212,13 @@ func (w *watch) keysOf(t *testing.T, acme string) {
 
 // issuer is who signed the certificate that the acme stack's proxy shows for a host.
 func (s *site) issuer(ctx context.Context, host string) (string, error) {
+	return s.issuerAt(ctx, "8443", host)
+}
+
+// issuerAt is issuer at a port of the site.
+func (s *site) issuerAt(ctx context.Context, port, host string) (string, error) {
 	dialer := &tls.Dialer{Config: &tls.Config{ServerName: host, InsecureSkipVerify: true}} // read below, by name
-	c, err := dialer.DialContext(ctx, "tcp", s.ports["8443"])
+	c, err := dialer.DialContext(ctx, "tcp", s.ports[port])
 	if err != nil {
 		return "", err
 	}

@@ -359,3 +359,20 @@ func words(ctx context.Context, docker client.APIClient, id string) string {
 	}
 	return out.String()
 }
+
+// install builds a program of a directory beside this package and puts it into
+// a directory of the site.
+func (s *site) install(t *testing.T, name, dir string) {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), name)
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./"+name)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", name, err, out)
+	}
+	content, err := os.ReadFile(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.putAs(t, dir, name, 0o755, string(content))
+}

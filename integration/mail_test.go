@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -33,18 +30,8 @@ const (
 // gives the container and the authority of the relay's certificate.
 func (s *site) relay(t *testing.T) (id string, ca []byte) {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "mailrelay")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./mailrelay")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build mailrelay: %v\n%s", err, out)
-	}
-	program, err := os.ReadFile(bin)
-	if err != nil {
-		t.Fatal(err)
-	}
 	cert, key := selfSigned(t, nil, relayHost)
-	s.putAs(t, "/srv/relay", "mailrelay", 0o755, string(program))
+	s.install(t, "mailrelay", "/srv/relay")
 	s.put(t, "/srv/relay", "cert.pem", string(cert))
 	s.put(t, "/srv/relay", "key.pem", string(key))
 	made, err := s.docker.ContainerCreate(t.Context(), &container.Config{

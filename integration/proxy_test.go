@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
-	gitlab "gitlab.com/gitlab-org/api/client-go"
 
 	"github.com/heptaup/hepta"
 	"github.com/heptaup/hepta/integration/images"
@@ -181,34 +179,7 @@ func (s *site) network(t *testing.T, name, subnet string) {
 // to log in: it must not take the proxy's for everybody's.
 func (s *site) forgeKnowsWhoAsks(t *testing.T, stack *hepta.Stack, client *http.Client, network string) {
 	t.Helper()
-	api, err := stack.Forge().Client(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	made, _, err := api.Users.CreateUserRunner(&gitlab.CreateUserRunnerOptions{RunnerType: gitlab.Ptr("instance_type"), Description: gitlab.Ptr("who asks")}, gitlab.WithContext(t.Context()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := client.PostForm(stack.Forge().URL()+"/api/v4/runners/verify", url.Values{"token": {made.Token}, "system_id": {"s_1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	// The client library has no managers of runners, where newer forges show the address.
-	var seen struct {
-		IPAddress string `json:"ip_address"`
-	}
-	req, err := api.NewRequest(http.MethodGet, fmt.Sprintf("runners/%d", made.ID), nil, []gitlab.RequestOptionFunc{gitlab.WithContext(t.Context())})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := api.Do(req, &seen); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatal(resp.Status, err)
-	}
-	if _, err := api.Runners.RemoveRunner(made.ID, gitlab.WithContext(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	if seen.IPAddress == "" || strings.HasPrefix(seen.IPAddress, network) {
-		t.Errorf("the forge takes %q for the address of who asks through the proxy on %s", seen.IPAddress, network)
+	if seen := s.seenBy(t, stack, client, ""); seen == "" || strings.HasPrefix(seen, network) {
+		t.Errorf("the forge takes %q for the address of who asks through the proxy on %s", seen, network)
 	}
 }
