@@ -197,6 +197,7 @@ var badInputRows = []badInputRow{
 	{key: "runner.concurrent", yaml: "forge: a.b\nrunner: {concurrent: ¤}", value: "2"},
 	{key: "runner.check_interval", yaml: "forge: a.b\nrunner: {check_interval: ¤}", value: "5"},
 	{key: "runner.drain_seconds", yaml: "forge: a.b\nrunner: {drain_seconds: ¤}", value: "60"},
+	{key: "runner.job_networks", yaml: runnerRow + "mode: dind}]\nrunner: {job_networks: ¤}", value: "true"},
 	{key: "runner.registration_token_file", yaml: "forge: a.b\nrunner: {registration_token_file: ¤}", value: "secret"},
 	{key: "runner.ca", yaml: "forge: a.b\nacme: {email: x@a.b}\nrunners: [{name: r}]\nrunner: {ca: ¤}", value: "ca"},
 	{key: "runner.extra_hosts", yaml: "forge: a.b\nrunners: [{name: r}]\nrunner: {extra_hosts: ¤}", value: "[\"c.d:10.0.0.5\"]"},

@@ -12,6 +12,8 @@ type RunnerContainer struct {
 	CheckInterval int `yaml:"check_interval" default:"3" min:"1" max:"3600"`
 	// Seconds that running jobs get to end when the container is replaced or removed.
 	DrainSeconds int `yaml:"drain_seconds" default:"600" min:"1" max:"86400"`
+	// Each job of the modes plain, dind and rootless gets a network for itself and its services, where the runner program supports it (docs/runners.md).
+	JobNetworks bool `yaml:"job_networks"`
 	// File with a registration token, for forges that cannot create runners by API.
 	RegistrationTokenFile string `yaml:"registration_token_file" into:"RegistrationToken" private:"true"`
 	// PEM file with the authorities of the forge's and the registry's certificates, where they are no public ones. Runners, jobs, their Docker daemons and the Engine trust them, and with tls internal the stack's own beside them.

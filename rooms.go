@@ -94,7 +94,7 @@ func (c *Config) runners() runner.Config {
 	r := runner.Config{
 		Stack: c.Stack, Data: c.Data, Network: c.Network,
 		Image: c.Runner.Image, HelperImage: c.Runner.HelperImage,
-		Concurrent: c.Runner.Concurrent, CheckInterval: c.Runner.CheckInterval, DrainSeconds: c.Runner.DrainSeconds,
+		Concurrent: c.Runner.Concurrent, CheckInterval: c.Runner.CheckInterval, DrainSeconds: c.Runner.DrainSeconds, JobNetworks: c.Runner.JobNetworks,
 		Socket: c.Socket, Labels: c.Runner.Labels, CA: c.Runner.CA, ExtraHosts: c.Runner.ExtraHosts, Environment: c.Runner.Environment,
 		Forge:   runner.Forge{URL: c.Heptapod.ExternalURL, RegistrationToken: c.Runner.RegistrationToken},
 		After:   []string{"container:" + heptapod.Service, string(heptapod.RefToken)},

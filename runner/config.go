@@ -39,6 +39,9 @@ type Config struct {
 	// DrainSeconds is how long running jobs may take to end when the container
 	// is replaced or removed; default 600.
 	DrainSeconds int
+	// JobNetworks gives each job a network for itself and its services, where the
+	// runner program supports it and its runner's keys do not choose otherwise.
+	JobNetworks bool
 
 	Forge   Forge
 	Runners []Runner

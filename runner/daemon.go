@@ -28,12 +28,13 @@ var dockerd []byte
 type place struct {
 	gateway string           // its address on the Engine's default network
 	mtu     func(string) int // of a network, by its name; 0 when not known
+	facts   hostFacts
 }
 
-// placeOf reads it out of a snapshot. Without a gateway the Engine is asked to
+// place reads it out of a snapshot. Without a gateway the Engine is asked to
 // fill in its own.
-func placeOf(o *converge.Observed) place {
-	return place{cmp.Or(o.Network(converge.DefaultNetwork).Gateway, converge.HostGateway), func(name string) int { return o.Network(name).MTU }}
+func (r *Runners) place(o *converge.Observed) place {
+	return place{cmp.Or(o.Network(converge.DefaultNetwork).Gateway, converge.HostGateway), func(name string) int { return o.Network(name).MTU }, r.facts(o)}
 }
 
 // narrow is the MTU of the network that jobs of r are on, 0 where it is not
@@ -53,7 +54,8 @@ func (p place) narrow(r Runner) int {
 }
 
 // daemonFlags is what the daemons of r's jobs are told: how large packets are on
-// their network, and where the mirror of Docker Hub is.
+// their network, what they cannot see in a job network, and where the mirror of
+// Docker Hub is.
 func (cfg Config) daemonFlags(r Runner, at place) []string {
 	if r.Mode != Dind {
 		return nil
@@ -61,6 +63,14 @@ func (cfg Config) daemonFlags(r Runner, at place) []string {
 	var flags []string
 	if mtu := at.narrow(r); mtu != 0 {
 		flags = append(flags, fmt.Sprintf("--mtu=%d", mtu))
+	}
+	if cfg.hasJobNetwork(r, at) {
+		for _, server := range at.facts.NameServers {
+			flags = append(flags, "--dns="+server)
+		}
+		for _, pool := range poolsWithout(cfg.addressesToReach(at)...) {
+			flags = append(flags, fmt.Sprintf("--default-address-pool=base=%s,size=%d", pool.Base, pool.Size))
+		}
 	}
 	mirror := strings.Replace(cfg.Mirror, "//"+converge.HostGateway, "//"+at.gateway, 1)
 	if mirror == "" || strings.Contains(mirror, converge.HostGateway) {

@@ -37,7 +37,7 @@ func TestDaemonFlags(t *testing.T) {
 	} {
 		c.runner.Name = "a"
 		cfg := Config{Forge: Forge{URL: "https://hg.example.org"}, Mirror: c.mirror, Runners: []Runner{c.runner}}.withDefaults()
-		s, err := cfg.section(cfg.Runners[0], placeOf(o)).normalized()
+		s, err := cfg.section(cfg.Runners[0], (&Runners{}).place(o)).normalized()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +62,7 @@ func TestDaemonFlags(t *testing.T) {
 		}
 	}
 	// Before the Engine's networks are known there is nothing to say about them.
-	if got := (Config{Mirror: "http://host-gateway:5088"}).daemonFlags(Runner{Mode: Dind}, placeOf(&converge.Observed{})); len(got) > 0 {
+	if got := (Config{Mirror: "http://host-gateway:5088"}).daemonFlags(Runner{Mode: Dind}, (&Runners{}).place(&converge.Observed{})); len(got) > 0 {
 		t.Errorf("of nothing: %v", got)
 	}
 }
@@ -71,6 +71,8 @@ func TestDaemonFlags(t *testing.T) {
 // both: a daemon refuses to be told the same thing twice.
 func TestDaemonTakesFlagsOfTheJob(t *testing.T) {
 	const host = "--mtu=1450 --registry-mirror=http://172.17.0.1:5088 --insecure-registry=172.17.0.1:5088"
+	const network = " --dns=192.0.2.53 --dns=192.0.2.54"
+	const pools = " --default-address-pool=base=172.18.0.0/16,size=16 --default-address-pool=base=192.168.0.0/16,size=20"
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "dockerd"), []byte("#!/bin/sh\nprintf '%s\\n' \"$@\"\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -79,13 +81,16 @@ func TestDaemonTakesFlagsOfTheJob(t *testing.T) {
 	for _, c := range []struct {
 		name, file, args, added string
 	}{
-		{"nothing of its own", "{}", "--host=unix:///x", host},
-		{"packets of its own", "{}", "--mtu=1400", "--registry-mirror=http://172.17.0.1:5088 --insecure-registry=172.17.0.1:5088"},
-		{"the same in two words", "{}", "--mtu 1400 --debug", "--registry-mirror=http://172.17.0.1:5088 --insecure-registry=172.17.0.1:5088"},
-		{"a mirror of its own", "{}", "--registry-mirror=https://mirror.example.org --insecure-registry registry:5000", host},
-		{"in its file", `{"mtu": 1400, "registry-mirrors" : [], "data-root": "/x"}`, "--debug", "--insecure-registry=172.17.0.1:5088"},
+		{"nothing of its own", "{}", "--host=unix:///x", host + network + pools},
+		{"packets of its own", "{}", "--mtu=1400", "--registry-mirror=http://172.17.0.1:5088 --insecure-registry=172.17.0.1:5088" + network + pools},
+		{"the same in two words", "{}", "--mtu 1400 --debug", "--registry-mirror=http://172.17.0.1:5088 --insecure-registry=172.17.0.1:5088" + network + pools},
+		{"a mirror of its own", "{}", "--registry-mirror=https://mirror.example.org --insecure-registry registry:5000", host + network + pools},
+		{"in its file", `{"mtu": 1400, "registry-mirrors" : [], "data-root": "/x"}`, "--debug", "--insecure-registry=172.17.0.1:5088" + network + pools},
 		{"an option for networks in its file", `{"default-network-opts": {"bridge": {"com.docker.network.driver.mtu": "1400"}}, "insecure-registries":[]}`, "--debug",
-			"--mtu=1450 --registry-mirror=http://172.17.0.1:5088"},
+			"--mtu=1450 --registry-mirror=http://172.17.0.1:5088" + network + pools},
+		{"name servers of its own", "{}", "--dns 10.0.0.1", host + pools},
+		{"addresses of its own", "{}", "--default-address-pool=base=10.9.0.0/16,size=24", host + network},
+		{"both in its file", `{"dns": ["10.0.0.1"], "default-address-pools": []}`, "--debug", host},
 	} {
 		if err := os.WriteFile(file, []byte(c.file), 0o644); err != nil {
 			t.Fatal(err)
@@ -93,7 +98,7 @@ func TestDaemonTakesFlagsOfTheJob(t *testing.T) {
 		for _, way := range [][]string{{"--config-file=" + file}, {"--config-file", file}} {
 			args := append(way, strings.Fields(c.args)...)
 			cmd := exec.CommandContext(t.Context(), "sh", append([]string{"dockerd.sh"}, args...)...)
-			cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "HEPTA_DOCKERD=" + host}
+			cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "HEPTA_DOCKERD=" + host + network + pools}
 			out, err := cmd.CombinedOutput()
 			if want := append(args, strings.Fields(c.added)...); err != nil || !slices.Equal(strings.Fields(string(out)), want) {
 				t.Errorf("%s: %v\n%s\nwant %v", c.name, err, out, want)

@@ -48,7 +48,8 @@ func (r *Runners) decide(o *converge.Observed) ([]converge.Task, error) {
 		}
 		stands, differs = r.stands(future), changed(config, future)
 	}
-	var tasks, made []converge.Task
+	var made []converge.Task
+	tasks := r.hostTask(o)
 	for _, x := range r.cfg.Runners {
 		was, there := known[x.Name]
 		heard := r.refused(o, have[x.Name].token)

@@ -2,9 +2,10 @@
 # dockerd for jobs, with what this host asks of a daemon and a data directory
 # that outlives the job. It is found before the image's own dockerd.
 #
-# HEPTA_DOCKERD holds flags, which follow those of the job: of a list the
-# daemon gets both, of anything else that of the job. What its configuration
-# file has is left alone: a daemon refuses to be told twice.
+# HEPTA_DOCKERD holds flags, which follow those of the job: of mirrors and
+# insecure registries the daemon gets both, of anything else that of the job.
+# What its configuration file has is left alone: a daemon refuses to be told
+# twice.
 #
 # The directory is kept where HEPTA_BUILD_CACHE is more than 0, the caller is
 # root and chose no directory. Then it is on a volume that belongs to one
@@ -29,11 +30,20 @@ done
 # configured KEY reports whether the configuration file has a key.
 configured() { grep -qs "\"$1\"[[:space:]]*:" "$config"; }
 
+own=" $* "
 for flag in ${HEPTA_DOCKERD:-}; do
 	case "$flag" in
 	--mtu=*)
-		case " $* " in *" --mtu="* | *" --mtu "*) continue ;; esac
+		case "$own" in *" --mtu="* | *" --mtu "*) continue ;; esac
 		! configured mtu || continue
+		;;
+	--dns=*)
+		case "$own" in *" --dns="* | *" --dns "*) continue ;; esac
+		! configured dns || continue
+		;;
+	--default-address-pool=*)
+		case "$own" in *" --default-address-pool="* | *" --default-address-pool "*) continue ;; esac
+		! configured default-address-pools || continue
 		;;
 	--registry-mirror=*) ! configured registry-mirrors || continue ;;
 	--insecure-registry=*) ! configured insecure-registries || continue ;;

@@ -50,7 +50,7 @@ func (r *Runners) mergeConfig(o *converge.Observed, current []byte) ([]byte, err
 		if token.Empty() {
 			continue
 		}
-		s := r.cfg.section(x, placeOf(o))
+		s := r.cfg.section(x, r.place(o))
 		token.setIn(&s)
 		s.Unset = was.unset(s)
 		want.Runners = append(want.Runners, s)
@@ -75,11 +75,12 @@ func (r *Runners) mergeRecords(o *converge.Observed, current []byte) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
+	at := r.place(o) // which takes the lock
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := records{}
 	for _, x := range r.cfg.Runners {
-		s := r.cfg.section(x, placeOf(o))
+		s := r.cfg.section(x, at)
 		now := record{Forge: x.URL, Keys: keysOf(s), Reached: old[x.Name].Reached, Heard: old[x.Name].Heard}
 		if x.given() {
 			now.Given = fingerprint(x.Token)

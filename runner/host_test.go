@@ -27,9 +27,17 @@ type machine struct {
 	die   string            // the write of this file does not happen
 	ran   []converge.OneOff // containers of their own
 	says  func(converge.OneOff) string
+	fails error // of containers of their own
+
+	program string // what inspectScript prints
+	looked  int    // how often it ran
 }
 
-func newMachine(t *testing.T) *machine { return &machine{t: t, files: map[string]string{}} }
+// newMachine is a host that was inspected, with a runner program that has none of
+// the features.
+func newMachine(t *testing.T) *machine {
+	return &machine{t: t, files: map[string]string{FileHost: `{"image": "` + DefaultImage + `"}`}, program: inspectEnd}
+}
 
 func (m *machine) ReadFile(_ context.Context, path string) ([]byte, error) {
 	m.mu.Lock()
@@ -56,6 +64,13 @@ func (m *machine) Exec(context.Context, string, []string, []byte) (converge.Exec
 func (m *machine) Run(_ context.Context, o converge.OneOff) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.fails != nil {
+		return nil, m.fails
+	}
+	if strings.HasSuffix(o.Container.Name, "-runner-host") {
+		m.looked++
+		return []byte(m.program), nil
+	}
 	m.ran = append(m.ran, o)
 	if m.says != nil {
 		return []byte(m.says(o)), nil

@@ -98,7 +98,7 @@ func TestTheForgeBehindAProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	section := r.cfg.section(r.cfg.Runners[0], placeOf(&converge.Observed{}))
+	section := r.cfg.section(r.cfg.Runners[0], (&Runners{}).place(&converge.Observed{}))
 	if env := section.Set["environment"].([]string); !slices.Contains(env, all) || !slices.Contains(r.container().Env, all) || len(r.cfg.warnProxy()) > 0 {
 		t.Errorf("jobs %v, the runner %v, %v", env, r.container().Env, r.cfg.warnProxy())
 	}

@@ -161,6 +161,8 @@ func (cfg Config) probes(x Runner, g jobPlace) []probe {
 	box := converge.Container{Image: cfg.Image, Entrypoint: []string{"gitlab-runner"}, Cmd: []string{"verify", "--config", reachFile}}
 	runner := probe{runner: x.Name, box: box}
 	box.ExtraHosts = g.Docker.ExtraHosts
+	// A job network is like the Engine's default network here: neither has names
+	// of other containers, and both reach the Docker host by the same address.
 	if network := g.Docker.Network; network != "" && network != "default" && network != converge.DefaultNetwork {
 		box.Networks = []converge.Attachment{{Network: network}}
 	}

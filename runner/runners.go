@@ -101,6 +101,7 @@ type Runners struct {
 	settled   map[string]settled
 	known     records
 	tokenKind tokenKind
+	host      *hostFacts
 	// reached says that jobs reach forge and registry; else what kept them
 	// from it; and when that was found.
 	reached   bool
@@ -187,6 +188,10 @@ func (r *Runners) resources() converge.Stack {
 	config := converge.File{Path: FileConfig, Mode: 0o600, Secret: true, Merge: r.mergeConfig}
 	var files []converge.File
 	files = append(files, r.cfg.trusted()...)
+	if r.cfg.JobNetworks {
+		files = append(files, factsFile())
+	}
+	files = append(files, r.hostFiles()...)
 	programs := map[Mode][]keeper{}
 	for _, x := range r.cfg.Runners {
 		if x.BuildCache > 0 || x.Mode == Dind { // what daemons are told is known on the host
@@ -198,6 +203,9 @@ func (r *Runners) resources() converge.Stack {
 			files = append(files, converge.File{Path: k.file, Mode: 0o755, Content: k.program})
 			config.After = append(config.After, converge.Ref("file:"+k.file))
 		}
+	}
+	for _, f := range r.hostFiles() {
+		config.After = append(config.After, converge.Ref("file:"+f.Path))
 	}
 	return converge.Stack{
 		Name:     r.cfg.Stack,
@@ -233,6 +241,14 @@ func (cfg Config) names() []string {
 		list = append(list, name+":"+cmp.Or(cfg.HostAddress, converge.HostGateway))
 	}
 	return append(list, cfg.ExtraHosts...)
+}
+
+// hostFiles are the files for daemons in jobs that depend on the host.
+func (r *Runners) hostFiles() []converge.File {
+	if !r.cfg.JobNetworks || !slices.ContainsFunc(r.cfg.Runners, func(x Runner) bool { return x.Mode == Rootless }) {
+		return nil
+	}
+	return []converge.File{{Path: FileBuildKitConfig, Mode: 0o644, Merge: r.mergeBuildKit}}
 }
 
 func (r *Runners) container() converge.Container {

@@ -100,6 +100,12 @@ func (cfg Config) section(r Runner, at place) Section {
 		docker["security_opt"] = []any{"seccomp=" + rootlessSeccomp(), "apparmor=unconfined"}
 		env = append([]string{"BUILDAH_ISOLATION=chroot", "STORAGE_DRIVER=vfs", "BUILDKITD_FLAGS=--oci-worker-no-process-sandbox"}, env...)
 	}
+	hasJobNetwork := cfg.hasJobNetwork(r, at)
+	if hasJobNetwork && r.Mode == Rootless {
+		volumes = append(volumes, path.Join(cfg.Data, FileBuildKitConfig)+":"+buildKitConfig+":ro")
+		i := slices.IndexFunc(env, func(e string) bool { return strings.HasPrefix(e, "BUILDKITD_FLAGS=") })
+		env[i] += " --config=" + buildKitConfig
+	}
 	if r.BuildCache > 0 {
 		for _, k := range keepers(r.Mode) {
 			volumes = append(volumes, k.data, cfg.programVolume(k.file))
@@ -174,6 +180,12 @@ func (cfg Config) section(r Runner, at place) Section {
 	if shell, _ := set["shell"].(string); r.Mode == Dind && !r.plainDind() && !strings.HasPrefix(shell, "p") { // powershell, pwsh
 		script, _ := set["pre_build_script"].(string)
 		set["pre_build_script"] = strings.TrimSuffix(findDaemon+script, "\n")
+	}
+	if hasJobNetwork {
+		set["feature_flags"] = withJobNetworks(r.Settings["feature_flags"])
+		if !at.facts.supports(featureFlags) {
+			env = append(env, featureNetworkPerBuild+"=true")
+		}
 	}
 	if len(env) > 0 {
 		set["environment"] = env

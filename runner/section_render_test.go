@@ -190,7 +190,7 @@ func TestRootlessProfile(t *testing.T) {
 }
 
 func TestHostWithoutDefaultNetwork(t *testing.T) {
-	if got := placeOf(&converge.Observed{}).gateway; got != "host-gateway" {
+	if got := (&Runners{}).place(&converge.Observed{}).gateway; got != "host-gateway" {
 		t.Errorf("got %s", got)
 	}
 }

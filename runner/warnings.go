@@ -10,16 +10,27 @@ import (
 
 // Warnings are what is right about the configuration and dangerous all the
 // same, one line each.
-func (cfg Config) Warnings() []string {
-	cfg = cfg.withDefaults()
+func (cfg Config) Warnings() []string { return cfg.withDefaults().warningsAt(place{}) }
+
+// warningsAt are the warnings for a host.
+func (cfg Config) warningsAt(at place) []string {
 	out := cfg.warnProxy()
 	for _, r := range cfg.Runners {
 		out = append(out, r.ignoredKeys()...)
 		out = append(out, r.warnGiven()...)
 		out = append(out, cfg.warnPower(r)...)
-		if r.plainDind() {
+		if r.plainDind() && !cfg.hasJobNetwork(r, at) {
 			out = append(out, fmt.Sprintf("runner %s: with tls: false whoever reaches the network of a job can do everything with its Docker daemon, which is privileged", r.Name))
 		}
+	}
+	for _, r := range cfg.Runners {
+		if (at.facts.Image != "" || !cfg.JobNetworks) && r.Mode == Dind && strings.HasPrefix(cfg.Mirror, "http://") && !cfg.hasJobNetwork(r, at) {
+			out = append(out, fmt.Sprintf("runner %s: its jobs share a network, where each can pass itself off as the mirror to the Docker daemons of the others; see runner: {job_networks: true}, \"Job networks\" in docs/runners.md", r.Name))
+		}
+	}
+	if jobs := cfg.maxJobNetworks(at); jobs > defaultPoolNetworks {
+		out = append(out, fmt.Sprintf("up to %d jobs run at once, each in a network of its own, and by default an Engine has addresses for about 30 networks: "+
+			"check that default-address-pools in /etc/docker/daemon.json of the Docker host has more, or set runner: {concurrent: %d}", jobs, defaultPoolNetworks))
 	}
 	return out
 }
@@ -48,6 +59,21 @@ func (r Runner) warnGiven() []string {
 	}
 	return []string{fmt.Sprintf("runners[%s]: no effect on a runner whose token was created by hand (forge.token_file): %s; set that in %s, at the runner itself, and leave it out here",
 		r.Name, strings.Join(idle, ", "), r.URL)}
+}
+
+// defaultPoolNetworks is how many job networks get addresses from an Engine's
+// default pools, beside its other networks.
+const defaultPoolNetworks = 24
+
+// maxJobNetworks is the largest number of job networks at one time.
+func (cfg Config) maxJobNetworks(at place) int {
+	sum := 0
+	for _, r := range cfg.Runners {
+		if cfg.hasJobNetwork(r, at) {
+			sum += r.Concurrent
+		}
+	}
+	return min(sum, cfg.Concurrent)
 }
 
 // warnPower says who may get at the Docker host through the jobs of a runner,
@@ -80,7 +106,7 @@ func (cfg Config) warnPower(r Runner) []string {
 
 // warnings are what a plan that does something says about the runners.
 func (r *Runners) warnings(o *converge.Observed) []string {
-	return append(r.cfg.Warnings(), r.warnModes(o)...)
+	return append(r.cfg.warningsAt(r.place(o)), r.warnModes(o)...)
 }
 
 // warnModes tells of runners that name no mode and were made when that meant

@@ -22,6 +22,11 @@ const (
 	// Runner is GitLab Runner, Helper the image of its own containers.
 	Runner Name = "runner"
 	Helper Name = "helper"
+	// RunnerNetworks is the same runner with what its successors brought for the
+	// networks of jobs: FF_NETWORK_PER_BUILD (12.9), feature_flags in
+	// config.toml (13.11), network_mtu (16.5). None of them can be built from
+	// modules alone. It is not among Names: what needs it asks for it.
+	RunnerNetworks Name = "runner-networks"
 	// Host is what the hosts of single jobs run: the same runner, and hepta,
 	// by which it runs a job that was taken beforehand.
 	Host Name = "host"

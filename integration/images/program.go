@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/heptaup/hepta/internal/hosttool"
@@ -28,6 +29,7 @@ type program struct {
 	module  string // file name in modules, without its ending; "" for this module's own programs
 	pkg     string // import path
 	script  string // where it lies in the module pkg
+	patch   string // file name in modules, without its ending: what the module pkg gets before it is built
 	ldflags string
 	about   string // how long it takes when nothing is cached
 }
@@ -43,6 +45,7 @@ func programs() []program {
 		{name: "pebble", module: "pebble", pkg: "github.com/letsencrypt/pebble/v2/cmd/pebble", about: "seconds"},
 		{name: "pebble-challtestsrv", module: "pebble", pkg: "github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv", about: "seconds"},
 		{name: "gitlab-runner", module: "gitlab-runner", pkg: runner, ldflags: version, about: "a minute"},
+		{name: "gitlab-runner-networks", module: "gitlab-runner", pkg: runner, patch: "gitlab-runner-networks", ldflags: version, about: "half a minute"},
 		{name: "gitlab-runner-helper", module: "gitlab-runner", pkg: runner + "/apps/gitlab-runner-helper", ldflags: version, about: "half a minute"},
 		{name: "rootlesskit", module: "buildkit", pkg: "github.com/rootless-containers/rootlesskit/v2/cmd/rootlesskit", about: "seconds"},
 		{name: "buildctl-daemonless.sh", module: "buildkit", pkg: "github.com/moby/buildkit", script: "examples/buildctl-daemonless/buildctl-daemonless.sh", about: "seconds"},
@@ -82,7 +85,15 @@ func (p program) sum(ctx context.Context, arch string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read module of %s: %w", p.name, err)
 	}
-	return digest("program", p.pkg, p.ldflags, arch, string(mod), string(gosum)), nil
+	parts := []string{"program", p.pkg, p.ldflags, arch, string(mod), string(gosum)}
+	if p.patch != "" {
+		patch, err := modules.ReadFile("modules/" + p.patch + ".patch")
+		if err != nil {
+			return "", fmt.Errorf("read patch of %s: %w", p.name, err)
+		}
+		parts = append(parts, string(patch))
+	}
+	return digest(parts...), nil
 }
 
 // build compiles p for arch into dir. step is told how many packages are done.
@@ -108,6 +119,11 @@ func (p program) build(ctx context.Context, arch, dir string, step func(packages
 	if p.script != "" {
 		return p.find(ctx, src)
 	}
+	if p.patch != "" {
+		if err := p.patched(ctx, src); err != nil {
+			return "", err
+		}
+	}
 	file := filepath.Join(dir, "program")
 	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-trimpath", "-buildvcs=false",
 		"-ldflags=-s -w "+p.ldflags, "-o", file, p.pkg)
@@ -123,6 +139,51 @@ func (p program) build(ctx context.Context, arch, dir string, step func(packages
 
 // find gives the script as it lies in its module.
 func (p program) find(ctx context.Context, src string) (string, error) {
+	module, err := p.download(ctx, src)
+	if err != nil {
+		return "", err
+	}
+	content, err := os.ReadFile(filepath.Join(module, filepath.FromSlash(p.script)))
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", p.name, err)
+	}
+	file := filepath.Join(src, "program")
+	return file, os.WriteFile(file, content, 0o755)
+}
+
+// patched makes the build in src use a copy of the module pkg with the patch.
+func (p program) patched(ctx context.Context, src string) error {
+	module, err := p.download(ctx, src)
+	if err != nil {
+		return err
+	}
+	patch, err := modules.ReadFile("modules/" + p.patch + ".patch")
+	if err != nil {
+		return fmt.Errorf("read patch of %s: %w", p.name, err)
+	}
+	copied := filepath.Join(src, "patched")
+	if err := os.CopyFS(copied, os.DirFS(module)); err != nil {
+		return fmt.Errorf("copy module of %s: %w", p.name, err)
+	}
+	for _, c := range []struct {
+		dir  string
+		args []string
+	}{
+		{copied, []string{"chmod", "-R", "u+w", "."}}, // modules are kept read-only
+		{copied, []string{"git", "apply", "-"}},
+		{src, []string{"go", "mod", "edit", "-replace", p.pkg + "=./patched"}},
+	} {
+		cmd := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
+		cmd.Dir, cmd.Stdin, cmd.Env = c.dir, bytes.NewReader(patch), ownEnv()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return hosttool.CommandError(ctx, strings.Join(c.args, " "), string(out), err)
+		}
+	}
+	return nil
+}
+
+// download gives the directory of the module pkg.
+func (p program) download(ctx context.Context, src string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", p.pkg)
 	cmd.Dir = src
 	cmd.Env = ownEnv()
@@ -136,12 +197,7 @@ func (p program) find(ctx context.Context, src string) (string, error) {
 	if err := json.Unmarshal(out, &module); err != nil {
 		return "", fmt.Errorf("find module of %s: %w", p.name, err)
 	}
-	content, err := os.ReadFile(filepath.Join(module.Dir, filepath.FromSlash(p.script)))
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", p.name, err)
-	}
-	file := filepath.Join(src, "program")
-	return file, os.WriteFile(file, content, 0o755)
+	return module.Dir, nil
 }
 
 // packageCounter counts the lines of go build -v that are package names and

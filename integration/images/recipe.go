@@ -119,9 +119,13 @@ func recipeFor(name Name) (recipe, error) {
 			Cmd:          []string{"/etc/distribution/config.yml"},
 			ExposedPorts: ports("5000/tcp"),
 		}
-	case Runner:
+	case Runner, RunnerNetworks:
 		r.tags = []string{"gitlab/gitlab-runner:v" + runnerVersion, "gitlab/gitlab-runner:latest"}
 		r.programs = map[string]string{"usr/bin/gitlab-runner": "gitlab-runner"}
+		if name == RunnerNetworks {
+			r.tags = []string{"gitlab/gitlab-runner:networks"}
+			r.programs["usr/bin/gitlab-runner"] = "gitlab-runner-networks"
+		}
 		r.dirs = map[string]fs.FileMode{"etc/gitlab-runner": 0o700, "etc/gitlab-runner/certs": 0o700, "home/gitlab-runner": 0o755}
 		r.volumes = []string{"/etc/gitlab-runner", "/home/gitlab-runner"}
 		r.config = container.Config{
@@ -211,7 +215,11 @@ func recipeFor(name Name) (recipe, error) {
 		}
 		return heptapodRecipe(version), nil
 	}
-	if dir, err := fs.Sub(files, "files/"+string(name)); err == nil {
+	dirName := name
+	if name == RunnerNetworks {
+		dirName = Runner
+	}
+	if dir, err := fs.Sub(files, "files/"+string(dirName)); err == nil {
 		if _, err := fs.Stat(dir, "."); err == nil {
 			r.files = dir
 		}

@@ -27,7 +27,7 @@ func TestEveryNameHasARecipe(t *testing.T) {
 	for _, p := range programs() {
 		known[p.name] = true
 	}
-	for _, n := range append(Names(), Host, HeptapodAt("17.11.2"), forgeBase, forgeProgram, buildKitBase, Frontend, Postgres) {
+	for _, n := range append(Names(), Host, HeptapodAt("17.11.2"), forgeBase, forgeProgram, buildKitBase, Frontend, Postgres, RunnerNetworks) {
 		r := mustRecipe(t, n)
 		if r.name != n {
 			t.Errorf("%s: the recipe makes %s", n, r.name)
