@@ -169,7 +169,7 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: flagHost, Aliases: []string{"H"}, Usage: "Docker Engine: unix://, tcp://, ssh:// or the name of a docker context (default: docker in the configuration, then DOCKER_HOST, then the current docker context)"},
 		&cli.StringFlag{Name: flagProgress, Value: string(render.Auto), Usage: "auto, tty, plain, quiet or json"},
 		&cli.BoolFlag{Name: flagNoColor, Usage: "no colours, as with NO_COLOR set"},
-		&cli.BoolFlag{Name: flagVerbose, Usage: "log on standard error what is done"},
+		&cli.BoolFlag{Name: flagVerbose, Usage: "log each step to standard error"},
 	}
 }
 

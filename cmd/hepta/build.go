@@ -47,7 +47,7 @@ func buildCommand(t terminal) *cli.Command {
 			&cli.StringSliceFlag{Name: "secret", Usage: "id=ID[,src=FILE|,env=NAME] for RUN --mount=type=secret; may be given again"},
 			&cli.BoolFlag{Name: "tracked", Usage: "only files that Git or Mercurial tracks, as they are now"},
 			&cli.StringFlag{Name: "revision", Aliases: []string{"r"}, Usage: "the files of this commit, branch or tag"},
-			&cli.BoolFlag{Name: "no-cache", Usage: "run every step"},
+			&cli.BoolFlag{Name: "no-cache", Usage: "run every step, without the build cache"},
 			&cli.BoolFlag{Name: "pull", Usage: "ask for newer base images"},
 			&cli.StringFlag{Name: "cache", Usage: "volume that keeps what was pulled and built for the next build, modes dind and rootless"},
 			&cli.IntFlag{Name: "cache-size", Value: runner.DefaultBuildCacheSize >> 30, Usage: "GiB beyond which a build begins with less of what --cache keeps"},

@@ -30,7 +30,7 @@ func ciCommand(t terminal) *cli.Command {
 func ciInitCommand(t terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "init",
-		Usage:     "write a .gitlab-ci.yml, and a Dockerfile where none is there",
+		Usage:     "write a .gitlab-ci.yml, and a Dockerfile if there is none",
 		ArgsUsage: "[DIRECTORY]",
 		Description: "Writes a commented pipeline: build makes an image at every push; test makes one a commit, tests\n" +
 			"it beside a database and then releases it; publish makes one for every tag. Without --mode it\n" +
@@ -45,9 +45,9 @@ func ciInitCommand(t terminal) *cli.Command {
 			&cli.StringFlag{Name: "mode", Usage: "how the runner builds images: dind, socket or rootless"},
 			&cli.StringSliceFlag{Name: "tag", Usage: "tag of the runner; may be given again (default: the mode)"},
 			&cli.BoolFlag{Name: "untagged", Usage: "the runner takes jobs without tags"},
-			&cli.BoolFlag{Name: "force", Usage: "replace the .gitlab-ci.yml that is there"},
+			&cli.BoolFlag{Name: "force", Usage: "replace an existing .gitlab-ci.yml"},
 			&cli.BoolFlag{Name: "print", Usage: "write the .gitlab-ci.yml on standard output and no file"},
-			&cli.BoolFlag{Name: "json", Usage: "write what was done as JSON"},
+			&cli.BoolFlag{Name: "json", Usage: "write the result as JSON"},
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 1 {

@@ -34,7 +34,7 @@ func initCommand(t terminal) *cli.Command {
 			&cli.StringFlag{Name: "data", Usage: "directory on the Docker host for everything that must survive"},
 			&cli.IntFlag{Name: "ssh-port", Usage: "port for ssh", DefaultText: "22"},
 			&cli.StringSliceFlag{Name: "runner", Usage: "a runner of mode dind, socket, rootless or plain; may be given again"},
-			&cli.BoolFlag{Name: "force", Usage: "replace the file that is there"},
+			&cli.BoolFlag{Name: "force", Usage: "replace an existing file"},
 		},
 		Action: noArguments(func(c *cli.Context) error {
 			d := hepta.Draft{

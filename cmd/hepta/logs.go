@@ -15,7 +15,7 @@ import (
 func logsCommand(t terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "logs",
-		Usage:     "show what the services log",
+		Usage:     "show the logs of the services",
 		ArgsUsage: "[SERVICE…]",
 		Description: "Shows the logs of all services, or of those named, each line with its service in front.\n\n" +
 			"Examples:\n" +
@@ -23,8 +23,8 @@ func logsCommand(t terminal) *cli.Command {
 			"   hepta logs -f heptapod\n" +
 			"   hepta logs --since 10m traefik runner",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on until interrupted"},
-			&cli.StringFlag{Name: "since", Usage: "from a time (2026-01-31T12:00:00Z) or a duration ago (10m) on"},
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "follow the output until interrupted"},
+			&cli.StringFlag{Name: "since", Usage: "only lines since a time (2026-01-31T12:00:00Z) or for a duration (10m)"},
 			&cli.StringFlag{Name: "tail", Value: "all", Usage: "number of lines of each service"},
 		},
 		Action: func(c *cli.Context) error {

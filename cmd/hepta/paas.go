@@ -93,7 +93,7 @@ func paasSystemdCommand(t terminal) *cli.Command {
 			"configuration again; jobs go on over a restart.\n\n" +
 			"Examples:\n" +
 			"   hepta paas systemd --user hepta /etc/hepta/paas.toml > /etc/systemd/system/hepta-paas.service",
-		Flags: []cli.Flag{&cli.StringFlag{Name: "user", Usage: "whom it runs as (default: root)"}},
+		Flags: []cli.Flag{&cli.StringFlag{Name: "user", Usage: "user that it runs as (default: root)"}},
 		Action: func(c *cli.Context) error {
 			path, cfg, err := paasConfig(c, t)
 			if err != nil {

@@ -28,7 +28,7 @@ func paasRegisterCommand(t terminal) *cli.Command {
 			"   hepta paas register --name ci --coordinator-url https://hg.example.org --token-file ci.token \\\n" +
 			"      --executor clever-docker --max-concurrency 10 --state-file-path /srv/ci/state.json /etc/hepta/paas.toml",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "name", Usage: "what people call the runner"},
+			&cli.StringFlag{Name: "name", Usage: "name of the runner"},
 			&cli.StringFlag{Name: "coordinator-url", Usage: "URL of the forge"},
 			&cli.StringFlag{Name: "registration-token", Aliases: []string{"token"}, Usage: "registration token, or the glrt- token of a runner; others on this machine see it"},
 			&cli.StringFlag{Name: "token-file", Usage: "file with such a token; env:NAME is a variable, - is standard input"},

@@ -23,7 +23,7 @@ func planCommand(t terminal) *cli.Command {
 			"   hepta plan --graph",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Usage: "write the plan as JSON"},
-			&cli.BoolFlag{Name: "graph", Usage: "write every call with the numbers of those it waits for"},
+			&cli.BoolFlag{Name: "graph", Usage: "show every call with the numbers of those it waits for"},
 			renamedFlag(),
 			newDataFlag(),
 		},

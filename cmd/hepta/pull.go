@@ -12,7 +12,7 @@ import (
 func pullCommand(t terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "pull",
-		Usage: "get newer images of the services",
+		Usage: "pull newer images of the services",
 		Description: "Gets the images of the services that the Docker host does not have, and those whose names float:\n" +
 			"traefik:v3.6 and latest may mean another image tomorrow, traefik:v3.6.12 and a digest may not. The\n" +
 			"images that hepta names itself are exact. Nothing is started anew; 'hepta plan' shows what 'hepta up'\n" +

@@ -17,7 +17,7 @@ import (
 func registryCommand(t terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "registry",
-		Usage: "check, list, clean and hand out the container registry",
+		Usage: "check, list and clean up the container registry, and log in to it",
 		Description: "Works with the forge's container registry through its public address, as Docker does. Where\n" +
 			"its name does not resolve here, it is asked on the Docker host.\n\n" +
 			"Examples:\n" +

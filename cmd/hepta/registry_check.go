@@ -13,7 +13,7 @@ import (
 func registryCheckCommand(t terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "check",
-		Usage: "see whether Docker can work with the registry",
+		Usage: "check whether Docker can use the registry",
 		Description: "Asks the registry what a Docker client asks before it logs in. With a user and a project it\n" +
 			"goes all the way: it pushes an image of some hundred bytes to the project as tag\n" +
 			registry.CheckTag + ", pulls it back and removes it where the user may. Every finding that fails\n" +

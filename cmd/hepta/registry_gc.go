@@ -13,7 +13,7 @@ import (
 func registryGCCommand(t terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "gc",
-		Usage: "remove from the registry what no image needs",
+		Usage: "remove data that no image in the registry needs",
 		Description: "A registry that keeps its metadata in a database does this by itself while it runs: then\n" +
 			"there is nothing to do. One that keeps them beside its blobs is stopped meanwhile, so pulls\n" +
 			"and pushes fail until it is done, which takes minutes to hours by the number of images. It\n" +
@@ -25,7 +25,7 @@ func registryGCCommand(t terminal) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "untagged", Aliases: []string{"m"}, Usage: "also remove images without a tag, such as those that a newer push replaced"},
 			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"d"}, Usage: "only show what would be removed"},
-			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
+			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask for confirmation"},
 		},
 		Action: noArguments(func(c *cli.Context) error {
 			s, err := open(c, t)

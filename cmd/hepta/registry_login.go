@@ -11,7 +11,7 @@ import (
 func registryLoginCommand(t terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "login",
-		Usage: "prove a user to the registry and keep the login for Docker",
+		Usage: "log in to the registry, and keep the login for Docker",
 		Description: "Takes a token at the forge and shows it to the registry. What proves good is kept where\n" +
 			"Docker looks for it, as by docker login: config.json in $DOCKER_CONFIG or ~/.docker. Of an\n" +
 			"account with two-factor authentication give a token with read_registry and write_registry.\n" +
@@ -20,7 +20,7 @@ func registryLoginCommand(t terminal) *cli.Command {
 			"   hepta registry login --username alice\n" +
 			"   hepta registry login --username alice --token-file alice.token\n" +
 			"   pass forge/alice | hepta registry login --username alice --password-stdin",
-		Flags: append(credentialFlags(), &cli.BoolFlag{Name: "no-save", Usage: "only prove the user"}),
+		Flags: append(credentialFlags(), &cli.BoolFlag{Name: "no-save", Usage: "only check the login"}),
 		Action: noArguments(func(c *cli.Context) error {
 			creds, err := credentials(c, t)
 			if err != nil {

@@ -19,7 +19,7 @@ func registryMirrorCommand(t terminal) *cli.Command {
 			"Examples:\n" +
 			"   hepta registry mirror\n" +
 			"   hepta registry mirror --json | jq .host",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "write it as JSON"}},
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "write the result as JSON"}},
 		Action: noArguments(func(c *cli.Context) error {
 			s, err := open(c, t)
 			if err != nil {

@@ -25,8 +25,8 @@ func registryPruneCommand(t terminal) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "project", Usage: "path of a project or group to look at; may be given again (default: those of registry.cleanup)"},
 			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"d"}, Usage: "only show what would be removed"},
-			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
-			&cli.BoolFlag{Name: "json", Usage: "write what was done as JSON"},
+			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask for confirmation"},
+			&cli.BoolFlag{Name: "json", Usage: "write the result as JSON"},
 		},
 		Action: noArguments(func(c *cli.Context) error {
 			s, err := open(c, t)

@@ -30,9 +30,9 @@ func registrySecretCommand(t terminal) *cli.Command {
 			"   hepta registry secret --username k8s --token-file k8s.token --namespace flux-system --flux group/project \\\n" +
 			"      --numerical asc --filter-tags '^main-[a-f0-9]+-(?P<ts>[0-9]+)$' --extract '$ts'",
 		Flags: append(credentialFlags(),
-			&cli.BoolFlag{Name: "create-token", Usage: "have the forge make a deploy token"},
+			&cli.BoolFlag{Name: "create-token", Usage: "let the forge create a deploy token"},
 			&cli.StringFlag{Name: "project", Usage: "path of the project whose images the new token pulls"},
-			&cli.IntFlag{Name: "expires", Value: 365, Usage: "days for which the new token lasts; 0 is for ever"},
+			&cli.IntFlag{Name: "expires", Value: 365, Usage: "days until the new token expires; 0: never"},
 			&cli.StringFlag{Name: "name", Value: "regcred", Usage: "name of the Secret"},
 			&cli.StringSliceFlag{Name: "namespace", Aliases: []string{"n"}, Usage: "namespace that pulls; may be given again (default: \"default\")"},
 			&cli.StringFlag{Name: "flux", Usage: "image that Flux watches, by its path: group/project"},

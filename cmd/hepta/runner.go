@@ -56,7 +56,7 @@ func oneRunner(t terminal, action func(ctx context.Context, s *hepta.Stack, name
 func runnerListCommand(t terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "list",
-		Usage: "list the runners and how they stand",
+		Usage: "list the runners and their state",
 		Description: "Lists the runners of hepta.yaml, and what else config.toml on the host holds, with what the\n" +
 			"forge says of each: online, offline, never contacted, paused, gone in forge; or that it is not\n" +
 			"in config.toml. The state of one whose token was created by hand is unknown: 'hepta runner\n" +
@@ -131,7 +131,7 @@ func dash(text string) string {
 func runnerAddCommand(t terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "add",
-		Usage:     "describe one more runner in hepta.yaml",
+		Usage:     "add a runner to hepta.yaml",
 		ArgsUsage: "NAME",
 		Description: "Appends a runner to the list in hepta.yaml and leaves everything else in the file, comments\n" +
 			"too, as it is. 'hepta up' then makes it; running jobs are not disturbed.\n\n" +
@@ -141,7 +141,7 @@ func runnerAddCommand(t terminal) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "mode", Usage: "dind, socket, rootless or plain (default: plain)"},
 			&cli.StringSliceFlag{Name: "tag", Usage: "take jobs with this tag; may be given again"},
-			&cli.IntFlag{Name: "concurrent", DefaultText: "1", Usage: "jobs at once"},
+			&cli.IntFlag{Name: "concurrent", DefaultText: "1", Usage: "number of jobs at the same time"},
 			&cli.StringFlag{Name: "image", Usage: "image of jobs that name none"},
 		},
 		Action: func(c *cli.Context) error {
@@ -161,7 +161,7 @@ func runnerAddCommand(t terminal) *cli.Command {
 func runnerRemoveCommand(t terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "remove",
-		Usage:     "remove what is left of a runner",
+		Usage:     "remove a runner that hepta.yaml does not describe any more",
 		ArgsUsage: "NAME",
 		Description: "Takes a runner that hepta.yaml does not describe out of its forge and out of config.toml on the\n" +
 			"host. One that is described is removed by taking it out of hepta.yaml, then 'hepta up'.\n\n" +
@@ -176,7 +176,7 @@ func runnerRemoveCommand(t terminal) *cli.Command {
 func runnerPauseCommand(t terminal, paused bool) *cli.Command {
 	c := &cli.Command{
 		Name:      "pause",
-		Usage:     "let a runner take no more jobs",
+		Usage:     "pause a runner, so that it takes no new jobs",
 		ArgsUsage: "NAME",
 		Description: "Running jobs go on. It lasts until 'hepta runner resume', also over 'hepta up', unless `paused` of\n" +
 			"the runner is changed in hepta.yaml.\n\n" +
@@ -185,7 +185,7 @@ func runnerPauseCommand(t terminal, paused bool) *cli.Command {
 	}
 	done := "Runner %s takes no more jobs. What undoes it: hepta runner resume %s"
 	if !paused {
-		c.Name, c.Usage, done = "resume", "let a runner take jobs again", "Runner %s takes jobs."
+		c.Name, c.Usage, done = "resume", "let a paused runner take jobs again", "Runner %s takes jobs."
 		c.Description = "Undoes 'hepta runner pause'.\n\nExamples:\n   hepta runner resume dind"
 	}
 	c.Action = oneRunner(t, func(ctx context.Context, s *hepta.Stack, name string) (string, error) {
@@ -213,7 +213,7 @@ func runnerRotateCommand(t terminal) *cli.Command {
 func runnerLogsCommand(t terminal) *cli.Command {
 	return &cli.Command{
 		Name:      "logs",
-		Usage:     "show what the runners log",
+		Usage:     "show the logs of the runners",
 		ArgsUsage: "[NAME]",
 		Description: "Shows the log of the runner container, or its lines about one runner. These name it by the\n" +
 			"beginning of its token, so that those of before its token was replaced are missing.\n\n" +
@@ -221,8 +221,8 @@ func runnerLogsCommand(t terminal) *cli.Command {
 			"   hepta runner logs --tail 100\n" +
 			"   hepta runner logs -f dind",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on until interrupted"},
-			&cli.StringFlag{Name: "since", Usage: "from a time (2026-01-31T12:00:00Z) or a duration ago (10m) on"},
+			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "follow the output until interrupted"},
+			&cli.StringFlag{Name: "since", Usage: "only lines since a time (2026-01-31T12:00:00Z) or for a duration (10m)"},
 			&cli.StringFlag{Name: "tail", Value: "all", Usage: "number of lines, of all runners"},
 		},
 		Action: func(c *cli.Context) error {

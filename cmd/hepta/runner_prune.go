@@ -32,11 +32,11 @@ func runnerPruneCommand(t terminal) *cli.Command {
 			"   hepta runner prune --older-than 24h --json | jq '.bytes'",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "force", Usage: "remove what is listed"},
-			&cli.DurationFlag{Name: "older-than", Value: runner.DefaultPruneAge, DefaultText: "1h", Usage: "how long it must have been out of use"},
-			&cli.BoolFlag{Name: "keep-caches", Usage: "leave the caches of projects, which make their next jobs faster; those of a token that is no more go"},
+			&cli.DurationFlag{Name: "older-than", Value: runner.DefaultPruneAge, DefaultText: "1h", Usage: "only what has not been used for this long"},
+			&cli.BoolFlag{Name: "keep-caches", Usage: "keep the caches of projects, which make their next jobs faster; caches of old tokens are removed"},
 			&cli.BoolFlag{Name: "to-size", Usage: "keep images and build cache to the size of runner.prune in hepta.yaml"},
-			&cli.BoolFlag{Name: "no-sizes", Usage: "do not ask what each frees, which takes an Engine with much on it minutes"},
-			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "also list what stays, and why"},
+			&cli.BoolFlag{Name: "no-sizes", Usage: "leave out sizes, which can take the Engine minutes"},
+			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "also list what is kept, and why"},
 			&cli.BoolFlag{Name: "json", Usage: "write the list as JSON, with what stays"},
 		},
 		Action: noArguments(func(c *cli.Context) error {

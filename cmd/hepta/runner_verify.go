@@ -12,7 +12,7 @@ import (
 func runnerVerifyCommand(t terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "verify",
-		Usage: "ask whether the forge takes the runners' tokens and jobs reach it",
+		Usage: "check the runners' tokens, and what their jobs reach",
 		Description: "Asks the forge for each section of config.toml on the host, also those that somebody else wrote\n" +
 			"there. For the runners of hepta.yaml that take jobs it then looks, from where these stand, whether\n" +
 			"they reach forge and registry, which takes some seconds. With --fix what is refused is put in\n" +
@@ -24,8 +24,8 @@ func runnerVerifyCommand(t terminal) *cli.Command {
 			"   hepta runner verify --fix\n" +
 			"   hepta runner verify --json | jq -r '.[] | select(.dead or .reached == false) | .name'",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "fix", Usage: "put in order what is refused"},
-			&cli.BoolFlag{Name: "json", Usage: "write the verdicts as JSON"},
+			&cli.BoolFlag{Name: "fix", Usage: "repair what the forge rejects"},
+			&cli.BoolFlag{Name: "json", Usage: "write the result as JSON"},
 		},
 		Action: noArguments(func(c *cli.Context) error {
 			s, err := open(c, t)

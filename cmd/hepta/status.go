@@ -14,7 +14,7 @@ import (
 func statusCommand(t terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "status",
-		Usage: "show how the services do",
+		Usage: "show the state of the services",
 		Description: "Shows state, health, image, age and addresses of every service, and whether it is as the\n" +
 			"configuration describes it. The exit code is 0 when every service runs, is healthy and has\n" +
 			"refused none of its settings, else 1.\n\n" +

@@ -44,7 +44,7 @@ func systemdCommand(t terminal) *cli.Command {
 			&cli.BoolFlag{Name: "install", Usage: "write the units and start the timer"},
 			&cli.StringFlag{Name: "dir", Value: systemdDir, Usage: "directory of the units, for --install"},
 			&cli.StringFlag{Name: "when", Value: "*-*-* 04:00", Usage: "when the service is started, as in systemd.time(7)"},
-			&cli.StringFlag{Name: "user", Usage: "who runs it (default: who runs this command)"},
+			&cli.StringFlag{Name: "user", Usage: "user that it runs as (default: the user of this command)"},
 		},
 		Action: noArguments(func(c *cli.Context) error {
 			d, err := systemdOf(c, t)

@@ -23,7 +23,7 @@ func tokenCommand(t terminal) *cli.Command {
 func tokenRenewCommand(t terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "renew",
-		Usage: "make a new API token and revoke the one before",
+		Usage: "create a new API token and revoke the old one",
 		Description: "Makes a new token of the first administrator of the forge who is active, keeps it on the Docker\n" +
 			"host and revokes the one before, whatever that is good for. Rails boots for it, which takes a\n" +
 			"minute or two. Nothing is restarted. Nobody needs to do this by hand, except after the token may\n" +

@@ -17,7 +17,7 @@ import (
 func tryCommand(t terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "try",
-		Usage: "see a whole forge at work in a sandbox, and leave nothing behind",
+		Usage: "try a whole forge in a sandbox, and remove it again",
 		Description: "Starts a Docker Engine in a container, brings a forge up in it, pushes a project with hg,\n" +
 			"lets a dind job and a socket job build its image, and pulls both images back through the\n" +
 			"proxy. It needs no DNS, no certificates, no free ports, and no image registry: the images,\n" +

@@ -15,7 +15,7 @@ import (
 func upCommand(t terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "up",
-		Usage: "make the host look like the configuration",
+		Usage: "create or update everything that hepta.yaml describes",
 		Description: "Makes what is missing, replaces what has changed, waits until everything serves. Run\n" +
 			"again it changes nothing; after a crash or an interruption it goes on. 'hepta plan' shows\n" +
 			"beforehand what it would do.\n\n" +
@@ -24,7 +24,7 @@ func upCommand(t terminal) *cli.Command {
 			"   hepta --progress plain up --timeout 30m\n" +
 			"   hepta -f lab.yaml -H ssh://admin@vm-1 up",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "pull", Usage: "get newer images first, as 'hepta pull' does"},
+			&cli.BoolFlag{Name: "pull", Usage: "pull newer images first, as 'hepta pull' does"},
 			&cli.DurationFlag{Name: "timeout", Usage: "give up after this long", DefaultText: "as long as the healthchecks take"},
 			removeOrphansFlag(),
 			renamedFlag(),
@@ -65,7 +65,7 @@ func renamedFlag() cli.Flag {
 const flagNewData = "new-data"
 
 func newDataFlag() cli.Flag {
-	return &cli.BoolFlag{Name: flagNewData, Usage: "begin anew in another, empty data directory; the old one stays as it is"}
+	return &cli.BoolFlag{Name: flagNewData, Usage: "start with another, empty data directory; the old one is left as it is"}
 }
 
 // within is ctx with a time limit; 0 is none.

@@ -28,7 +28,7 @@ func versionCommand(t terminal) *cli.Command {
 		Name:        "version",
 		Usage:       "show the version",
 		Description: "Shows the version of hepta; with --json also of what it was built from, and the default images.\n\nExamples:\n   hepta version\n   hepta version --json",
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "write it as JSON"}},
+		Flags:       []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "write the result as JSON"}},
 		Action: noArguments(func(c *cli.Context) error {
 			b := built()
 			if c.Bool("json") {
