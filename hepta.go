@@ -44,6 +44,8 @@ type (
 	Operation = converge.Operation
 	// OperationKind says which call an Operation is.
 	OperationKind = converge.Kind
+	// OperationEffect says what an Operation does to the number of things.
+	OperationEffect = converge.Effect
 	// EventState says where the work is that an Event is about.
 	EventState = progress.State
 )

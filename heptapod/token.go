@@ -96,12 +96,13 @@ func (f *Forge) decideToken(o *converge.Observed) ([]converge.Task, error) {
 		cause = converge.CauseUnseen
 	}
 	return []converge.Task{{
-		Name:  "api token",
-		Verb:  "mint",
-		Cause: cause,
-		Ref:   RefToken,
-		After: []converge.Ref{"container:" + Service, "file:" + FileToken}, // that is made empty
-		Run:   f.renew,
+		Name:   "api token",
+		Verb:   "mint",
+		Effect: converge.EffectAdd,
+		Cause:  cause,
+		Ref:    RefToken,
+		After:  []converge.Ref{"container:" + Service, "file:" + FileToken}, // that is made empty
+		Run:    f.renew,
 	}}, nil
 }
 

@@ -181,6 +181,12 @@ func (r *Runners) task(name, verb, cause string, run func(context.Context, conve
 		Before: written,
 		Run:    func(ctx context.Context, host converge.Host) error { return run(ctx, host, name) },
 	}
+	switch verb {
+	case "create":
+		t.Effect = converge.EffectAdd
+	case "delete":
+		t.Effect = converge.EffectRemove
+	}
 	for _, ref := range r.cfg.After {
 		t.After = append(t.After, converge.Ref(ref))
 	}

@@ -63,6 +63,7 @@ func (i *issuer) decide(o *converge.Observed) ([]converge.Task, error) {
 	return []converge.Task{{
 		Name:   "certificate",
 		Verb:   "issue",
+		Effect: converge.EffectAdd,
 		Cause:  cause,
 		Ref:    CertificateRef,
 		Before: []converge.Ref{"file:" + leafFile},

@@ -25,6 +25,8 @@ type (
 	Operation = converge.Operation
 	// OperationKind says which call an Operation is.
 	OperationKind = converge.Kind
+	// OperationEffect says what an Operation does to the number of things.
+	OperationEffect = converge.Effect
 	// Event is one thing that happened while a Proxy was at work.
 	Event = progress.Event
 	// EventState says where the work is that an Event is about.

@@ -275,7 +275,8 @@ type Task struct {
 	Name   string // "runner dind": what the plan shows as the resource
 	Verb   string // "create", "update", "mint"
 	Cause  string
-	Ref    Ref // "task:…", what others wait for
+	Effect Effect // default EffectChange
+	Ref    Ref    // "task:…", what others wait for
 	After  []Ref
 	Before []Ref // resources that must wait for this task
 	// RunsOn is a service without whose container, running on as it is, the

@@ -13,6 +13,8 @@ type file struct {
 	want    *File
 	content []byte
 	cause   string // why it has to be written; "" when it stands
+	absent  bool   // it was looked for and not found
+	newFor  string // new container that it is written for, "" for none
 	changed bool   // it was there with other content
 	pending bool   // it was written and its Apply not done
 
@@ -68,14 +70,14 @@ func (p *planner) lookAtFiles() error {
 		case f.want.Once:
 			switch {
 			case looked && !seen.Exists:
-				f.cause = "not there"
+				f.cause, f.absent = "not there", true
 			case !looked && !p.shown(f.want.Path) && len(owned(p.o)) == 0:
 				f.cause = CauseUnseen
 			}
 		case !looked:
 			f.cause = CauseUnseen
 		case !seen.Exists:
-			f.cause = "not there"
+			f.cause, f.absent = "not there", true
 		default:
 			f.compare(seen)
 			f.pending = seen.Pending
@@ -144,7 +146,7 @@ func (p *planner) planFiles() {
 	for _, f := range p.files {
 		if f.cause == "" || f.cause == CauseUnseen {
 			if name := p.newContainerFor(f); name != "" {
-				f.cause = "for the new container " + name
+				f.cause, f.newFor = "for the new container "+name, name
 			}
 		}
 		if f.cause == CauseUnseen && !p.shown(f.want.Path) {
@@ -160,7 +162,8 @@ func (p *planner) planFiles() {
 		if f.cause == "" {
 			continue
 		}
-		f.write = p.add(Operation{Kind: WriteFile, Resource: "file " + f.want.Path, Target: f.want.Path, Cause: f.cause, File: f.want})
+		f.write = p.add(Operation{Kind: WriteFile, Resource: "file " + f.want.Path, Target: f.want.Path, Cause: f.cause, File: f.want,
+			NewFile: f.absent || f.newFor != "", ForContainer: f.newFor})
 		if applies {
 			f.write.op.Apply = f.want.Apply
 		}

@@ -55,6 +55,10 @@ type Operation struct {
 	Like   string  `json:"-"`
 	Volume *Volume `json:"-"`
 	File   *File   `json:"-"`
+	// NewFile says that WriteFile makes a file, and ForContainer for which new
+	// container it is written.
+	NewFile      bool   `json:"-"`
+	ForContainer string `json:"-"`
 	// Apply is the command of RunInContainer. On WriteFile it says that such a
 	// command follows: the file is marked as pending until it was done.
 	Apply *Apply `json:"-"`

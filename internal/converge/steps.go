@@ -159,7 +159,11 @@ func (p *planner) planStarts() {
 			} else { // it has given its other name up before
 				p.leavesNetworks(*v.cur, gone)
 			}
-			v.last = p.add(op(RenameContainer, v.name(), v.target(), "takes the name over"), gone)
+			takes := "takes the name over"
+			if v.action == resume && v.start == nil { // the only call that says why
+				takes = cause
+			}
+			v.last = p.add(op(RenameContainer, v.name(), v.target(), takes), gone)
 			v.last.op.NewName = v.want.Name
 		}
 		if v.action == keep {

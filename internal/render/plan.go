@@ -83,8 +83,8 @@ func changes(p *converge.Plan) []change {
 		if o.Kind == converge.CreateContainer {
 			creates[o.Target] = key
 		}
-		if name, ok := strings.CutPrefix(o.Cause, forNewContainer); ok && creates[name] != "" {
-			c := &list[at[creates[name]]]
+		if group := creates[o.ForContainer]; group != "" {
+			c := &list[at[group]]
 			c.calls = append(c.calls, o)
 			c.files++
 			continue
@@ -100,12 +100,7 @@ func changes(p *converge.Plan) []change {
 	for i := range list {
 		c := &list[i]
 		c.sign = signOf(c.calls)
-		reason := c.calls[0]
-		for _, o := range c.calls {
-			if o.Kind == converge.CreateContainer {
-				reason = o
-			}
-		}
+		reason := reasonOf(c.calls)
 		c.causes = strings.Split(reason.Cause, "; ")
 		if c.files > 0 {
 			c.causes[len(c.causes)-1] += ", with " + plural(c.files, "file")
@@ -117,33 +112,29 @@ func changes(p *converge.Plan) []change {
 	return list
 }
 
-// forNewContainer begins the cause of a file that a new container needs; the
-// container's name follows.
-const forNewContainer = "for the new container "
-
-// signOf is + when a group only adds, - when it only removes.
+// signOf is + when a group adds and removes nothing, - when all it does is to
+// remove.
 func signOf(calls []converge.Operation) byte {
-	adds, removes := false, false
+	does := map[converge.Effect]bool{}
 	for _, o := range calls {
-		switch o.Kind {
-		case converge.CreateNetwork, converge.CreateVolume, converge.CreateContainer, converge.PullImage:
-			adds = true
-		case converge.RemoveNetwork, converge.RemoveVolume, converge.RemoveContainer:
-			removes = true
-		case converge.RunTask:
-			if o.Task != nil {
-				adds = adds || slices.Contains([]string{"create", "issue", "mint"}, o.Task.Verb)
-				removes = removes || slices.Contains([]string{"delete", "remove"}, o.Task.Verb)
-			}
-		case converge.WriteFile:
-			adds = adds || strings.HasPrefix(o.Cause, "not ") || strings.HasPrefix(o.Cause, forNewContainer)
-		}
+		does[o.Effect()] = true
 	}
 	switch {
-	case adds && !removes:
+	case does[converge.EffectAdd] && !does[converge.EffectRemove]:
 		return '+'
-	case removes && !adds:
+	case does[converge.EffectRemove] && !does[converge.EffectAdd] && !does[converge.EffectChange]:
 		return '-'
 	}
 	return '~'
+}
+
+// reasonOf is the call of a group whose cause is that of the group: what it
+// creates, starts or renames; the first where it does nothing of that.
+func reasonOf(calls []converge.Operation) converge.Operation {
+	for _, kind := range []converge.Kind{converge.CreateContainer, converge.StartContainer, converge.RenameContainer} {
+		if i := slices.IndexFunc(calls, func(o converge.Operation) bool { return o.Kind == kind }); i >= 0 {
+			return calls[i]
+		}
+	}
+	return calls[0]
 }

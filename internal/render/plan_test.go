@@ -14,7 +14,9 @@ func TestPlan(t *testing.T) {
 	task := op(9, converge.RunTask, "task update runner dind", "", "", "tags changed")
 	task.Task = &converge.Task{Verb: "update"}
 	mint := op(10, converge.RunTask, "task mint api token", "", "", "there is none")
-	mint.Task = &converge.Task{Verb: "mint"}
+	mint.Task = &converge.Task{Verb: "mint", Effect: converge.EffectAdd}
+	config := op(7, converge.WriteFile, "file runner/config.toml", "", "", "for the new container hepta-runner")
+	config.NewFile, config.ForContainer = true, "hepta-runner"
 	plan := &converge.Plan{
 		Stack: "hepta",
 		Operations: []converge.Operation{
@@ -24,11 +26,16 @@ func TestPlan(t *testing.T) {
 			op(4, converge.StopContainer, "container hepta-traefik", "x", "recreate traefik", "makes room"),
 			op(5, converge.RemoveContainer, "container hepta-traefik", "x", "recreate traefik", "replaced"),
 			op(6, converge.CreateContainer, "container hepta-runner", "hepta-runner", "create runner", "not there"),
-			op(7, converge.WriteFile, "file runner/config.toml", "", "", "for the new container hepta-runner"),
+			config,
 			op(8, converge.WriteFile, "file traefik/dynamic.yaml", "", "", "content changed (+1 −0 lines)"),
 			task, mint,
 			op(11, converge.RemoveContainer, "container hepta-old", "y", "remove hepta-old", "no longer described\x1b[2J"),
 			op(12, converge.WaitContainer, "container hepta-heptapod", "z", "start heptapod", "others wait for it"),
+			op(13, converge.RemoveContainer, "container hepta-wiki_next", "a", "start wiki", "left by an interrupted run, no longer wanted"),
+			op(14, converge.StartContainer, "container hepta-wiki", "b", "start wiki", "not running"),
+			op(15, converge.WaitContainer, "container hepta-blog_next", "c", "recreate blog", "until it is healthy"),
+			op(16, converge.RemoveContainer, "container hepta-blog", "d", "recreate blog", "replaced by hepta-blog_next"),
+			op(17, converge.RenameContainer, "container hepta-blog_next", "c", "recreate blog", "finishes what was interrupted"),
 		},
 		Notes: []string{"network web was not created by this stack: it is used as it is"},
 	}
@@ -43,9 +50,11 @@ func TestPlan(t *testing.T) {
   + mint api token: there is none
   - remove hepta-old: no longer described [2J
   ~ wait for container hepta-heptapod: others wait for it
+  ~ start wiki: not running
+  ~ recreate blog: finishes what was interrupted
   • network web was not created by this stack: it is used as it is
 
-4 to add, 4 to change, 1 to remove, in 12 calls. Do it with 'hepta up'.
+4 to add, 6 to change, 1 to remove, in 17 calls. Do it with 'hepta up'.
 `
 	var out bytes.Buffer
 	if err := Plan(&out, plan, "up", false); err != nil {
