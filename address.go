@@ -217,7 +217,7 @@ func (c *Config) registryHost() string {
 	return u.Host
 }
 
-// registryPlain says whether the registry is without TLS.
+// registryPlain reports whether the registry is without TLS.
 func (c *Config) registryPlain() bool {
 	u, err := url.Parse(c.registryAddress())
 	return err == nil && u.Scheme == "http"

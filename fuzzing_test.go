@@ -25,7 +25,7 @@ func TestFuzzTargetsOfTheDocumentExist(t *testing.T) {
 	}
 }
 
-// declared says whether a test file of a directory has the target.
+// declared reports whether a test file of a directory has the target.
 func declared(t *testing.T, dir, target string) bool {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))

@@ -15,7 +15,7 @@ import (
 	"github.com/heptaup/hepta/registry"
 )
 
-// mirrorAlone says whether a section describes a mirror and no registry.
+// mirrorAlone reports whether a section describes a mirror and no registry.
 func (r *Registry) mirrorAlone() bool {
 	rest := *r
 	rest.Mirror = nil
@@ -62,7 +62,7 @@ type MirrorStatus struct {
 	Remote  string `json:"remote,omitempty"` // what is behind it; empty for one that is run elsewhere
 	State   string `json:"state"`            // of its container as in ServiceStatus, or "elsewhere"
 	Health  string `json:"health,omitempty"`
-	// Host says whether the Docker host's own Engine asks the mirror, and with
+	// Host reports whether the Docker host's own Engine asks the mirror, and with
 	// that builds of runners with mode socket. The Engine's API cannot set it.
 	Host bool `json:"host"`
 	// Remedy is what an administrator of the Docker host has to do for that.
@@ -114,7 +114,7 @@ func (s *Stack) Mirror(ctx context.Context) (*MirrorStatus, error) {
 	return st, nil
 }
 
-// OK says whether jobs can use the mirror.
+// OK reports whether jobs can use the mirror.
 func (m *MirrorStatus) OK() bool {
 	return m.State == "elsewhere" || m.State == "running" && (m.Health == "" || m.Health == "healthy")
 }

@@ -42,7 +42,7 @@ func (s *Stack) routed(proxy, forge *converge.Container) {
 	}
 }
 
-// routesItself says whether the configuration has a say in how Traefik finds
+// routesItself reports whether the configuration has a say in how Traefik finds
 // containers; what the proxy answers then is no business of ours.
 func (c *Config) routesItself() bool {
 	for key := range c.Heptapod.Labels {

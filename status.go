@@ -46,12 +46,12 @@ type ServiceStatus struct {
 	Drift []string `json:"drift,omitempty"`
 }
 
-// OK says whether the service runs and nothing is known against it.
+// OK reports whether the service runs and nothing is known against it.
 func (s ServiceStatus) OK() bool {
 	return s.State == "running" && (s.Health == "" || s.Health == "healthy") && s.Problem == ""
 }
 
-// OK says whether every service is.
+// OK reports whether every service is.
 func (s *Status) OK() bool {
 	return !slices.ContainsFunc(s.Services, func(x ServiceStatus) bool { return !x.OK() })
 }

@@ -46,7 +46,7 @@ func (d Systemd) Name() string { return "hepta-" + d.Stack }
 func (d Systemd) PruneName() string { return d.Name() + "-prune" }
 
 // PruneUnits are a service and a timer that keep the disk of the Docker host
-// as runner.prune describes it; ok says whether it is described.
+// as runner.prune describes it; ok reports whether it is described.
 func (d Systemd) PruneUnits() (service, timer SystemdUnit, ok bool) {
 	when, ok := map[string]string{"hour": "hourly", "day": "daily", "week": "weekly"}[d.Prune]
 	if !ok {

@@ -19,7 +19,7 @@ import (
 // shown to the runners, that of the authority and its key to nobody.
 const runnerCAFile = runner.FileCA
 
-// bundles says whether runners need more than the stack's own authority.
+// bundles reports whether runners need more than the stack's own authority.
 func (c *Config) bundles() bool {
 	return c.tlsMode() == traefik.TLSInternal && !c.isExternal() && len(c.Runner.CA) > 0
 }

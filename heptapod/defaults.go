@@ -88,7 +88,7 @@ func (cfg Config) registryHostname() string {
 	return cfg.hostname()
 }
 
-// ownTLS says whether the forge's nginx ends the registry's TLS itself.
+// ownTLS reports whether the forge's nginx ends the registry's TLS itself.
 func (r *Registry) ownTLS() bool { return r.Port != 0 && (len(r.Certificate) > 0 || r.Issued) }
 
 // listenPort is the port of the registry's nginx inside the container.

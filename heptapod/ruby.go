@@ -47,7 +47,7 @@ func rubyString(text string) string {
 	return b.String()
 }
 
-// plainASCII says whether text holds printable ASCII alone.
+// plainASCII reports whether text holds printable ASCII alone.
 func plainASCII(text string) bool {
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] > '~' {

@@ -86,10 +86,10 @@ func (e *CurlError) Error() string {
 	return fmt.Sprintf("curl in the container: exit code %d: %s", e.Code, e.Text)
 }
 
-// Timeout says whether the answer took too long.
+// Timeout reports whether the answer took too long.
 func (e *CurlError) Timeout() bool { return e.Code == 28 }
 
-// Temporary says whether the forge was not there yet, or no longer.
+// Temporary reports whether the forge was not there yet, or no longer.
 func (e *CurlError) Temporary() bool { return slices.Contains([]int{7, 28, 52, 56}, e.Code) }
 
 // config is the request as a curl configuration. It holds no empty line.

@@ -71,7 +71,7 @@ func numbersOf(m []string) (Version, error) {
 	return v, nil
 }
 
-// Known says whether the image's tag names a version.
+// Known reports whether the image's tag names a version.
 func (v Version) Known() bool { return v.Parts > 0 }
 
 // String is the version as the tag spells it, or "unknown".
@@ -105,7 +105,7 @@ func (v Version) GitLab() Version {
 	return g
 }
 
-// before says whether the image is known to carry a GitLab older than
+// before reports whether the image is known to carry a GitLab older than
 // major.minor. An unknown version counts as new.
 func (v Version) before(major, minor int) bool {
 	return v.Known() && v.GitLab().Compare(Version{Major: major, Minor: minor}) < 0

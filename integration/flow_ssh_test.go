@@ -44,7 +44,7 @@ func TestWaysOfSSH(t *testing.T) {
 	}
 }
 
-// publishes says whether the container of a service has a port of the site.
+// publishes reports whether the container of a service has a port of the site.
 func (s *site) publishes(t *testing.T, service string, port int) bool {
 	t.Helper()
 	i, err := s.docker.ContainerInspect(t.Context(), labStack+"-"+service)

@@ -20,7 +20,7 @@ type Report struct {
 	Findings []Finding `json:"findings"`
 }
 
-// OK says whether a Docker client could work with the registry.
+// OK reports whether a Docker client could work with the registry.
 func (r *Report) OK() bool {
 	for _, f := range r.Findings {
 		if !f.OK {

@@ -163,7 +163,7 @@ func (t *transfer) blob(ctx context.Context, address string) (*answer, error) {
 
 func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && hostPort(a) == hostPort(b) }
 
-// remove deletes the image by its digest and says whether the registry lets it.
+// remove deletes the image by its digest and reports whether the registry lets it.
 func (t *transfer) remove(ctx context.Context, i *image) (*answer, error) {
 	return t.do(ctx, http.MethodDelete, t.at("manifests/"+i.digest().String()), bearerAuth(t.token))
 }

@@ -53,7 +53,7 @@ func connect(client *http.Client, address string) (*conn, error) {
 	return &conn{http: &direct, base: &url.URL{Scheme: u.Scheme, Host: u.Host}}, nil
 }
 
-// isLoopback says whether Docker takes the host for one without TLS.
+// isLoopback reports whether Docker takes the host for one without TLS.
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.IsLoopback()

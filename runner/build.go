@@ -91,7 +91,7 @@ type BuildResult struct {
 	Digest string   `json:"digest,omitempty"` // of the manifest that was pushed; empty without a push
 	// Reference is the first tag with that digest, as `docker pull` takes it.
 	Reference string `json:"reference,omitempty"`
-	// Kept says whether the image is still somewhere: in the Engine or in a registry.
+	// Kept reports whether the image is still somewhere: in the Engine or in a registry.
 	Kept    bool          `json:"kept"`
 	Context ContextReport `json:"context"`
 	Seconds float64       `json:"seconds"`

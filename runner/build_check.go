@@ -63,7 +63,7 @@ func shortened(text string) string {
 	return text[:end] + "…"
 }
 
-// oneLine says whether text can be an argument in a container that people can
+// oneLine reports whether text can be an argument in a container that people can
 // read back.
 func oneLine(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f })

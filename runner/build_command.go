@@ -94,7 +94,7 @@ func (b *builder) pushFault(tag string, tail []string) error {
 	return f
 }
 
-// refused says whether a registry's words are about rights.
+// refused reports whether a registry's words are about rights.
 func refused(text string) bool {
 	for _, sign := range []string{"denied", "unauthorized", "no basic auth", "authentication required", "authorization failed", "insufficient_scope", "403 forbidden"} {
 		if strings.Contains(text, sign) {

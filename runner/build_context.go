@@ -187,7 +187,7 @@ func (c *buildContext) choose(dockerfile string, only map[string]bool) error {
 	})
 }
 
-// reaches says whether a pattern that takes files back in may be about one
+// reaches reports whether a pattern that takes files back in may be about one
 // below a directory that is left out.
 func reaches(m *patternmatcher.PatternMatcher, dir string) bool {
 	if !m.Exclusions() {

@@ -47,7 +47,7 @@ func parseStepCache(text string) (c stepCache, err error) {
 	return c, nil
 }
 
-// bare says whether the cache is named without a tag and a digest.
+// bare reports whether the cache is named without a tag and a digest.
 func (c stepCache) bare() bool {
 	named, err := reference.ParseNormalizedNamed(c.ref)
 	return err == nil && reference.IsNameOnly(named)

@@ -34,7 +34,7 @@ type ContextReport struct {
 	Bytes int64 `json:"bytes"`
 	// VCS is git or hg where the directory belongs to a repository, Revision
 	// the full id of the commit that was asked for, or else of the one that the
-	// working copy is based on; Modified says whether tracked files differ from it.
+	// working copy is based on; Modified reports whether tracked files differ from it.
 	VCS      string `json:"vcs,omitempty"`
 	Revision string `json:"revision,omitempty"`
 	Modified bool   `json:"modified,omitempty"`

@@ -193,12 +193,12 @@ func (r *Runners) task(name, verb, cause string, run func(context.Context, conve
 	return t
 }
 
-// running says whether the container is there to take a new section over.
+// running reports whether the container is there to take a new section over.
 func (r *Runners) running(o *converge.Observed) bool {
 	return slices.ContainsFunc(o.Containers, r.ours)
 }
 
-// ours says whether a container is the runners' and runs.
+// ours reports whether a container is the runners' and runs.
 func (r *Runners) ours(c converge.ObservedContainer) bool {
 	return c.Service == Service && c.Running()
 }

@@ -81,8 +81,8 @@ func (r Runner) runUntagged() bool {
 	return len(r.Tags) == 0
 }
 
-// plainDind says whether a job speaks to its daemon without TLS.
+// plainDind reports whether a job speaks to its daemon without TLS.
 func (r Runner) plainDind() bool { return r.Mode == Dind && r.TLS != nil && !*r.TLS }
 
-// given says whether the runner's token was created by hand.
+// given reports whether the runner's token was created by hand.
 func (r Runner) given() bool { return !r.Token.Empty() }

@@ -135,7 +135,7 @@ func (d document) bytes() []byte {
 	return b.Bytes()
 }
 
-// under says whether path begins with prefix.
+// under reports whether path begins with prefix.
 func under(path, prefix []string) bool {
 	return len(path) >= len(prefix) && slices.Equal(path[:len(prefix)], prefix)
 }

@@ -178,7 +178,7 @@ func (l *Leftover) keepIfBusy(busy map[string]string) {
 	}
 }
 
-// cache says whether a container only holds a cache.
+// cache reports whether a container only holds a cache.
 func (l Leftover) cache(labels map[string]string) bool {
 	return labels[markPrefix+"type"] == "cache" || slotCache().MatchString(l.Name)
 }

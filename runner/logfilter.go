@@ -72,7 +72,7 @@ func disables(line, url, token string) bool {
 	return is && len(short) >= shortToken && begins(short, token)
 }
 
-// about says whether a line names the runner that has this token.
+// about reports whether a line names the runner that has this token.
 func about(line, token string) bool {
 	m := named().FindStringSubmatch(colour().ReplaceAllString(line, ""))
 	return m != nil && begins(m[1], token)

@@ -166,7 +166,7 @@ func (d document) sections() []runnerBlocks {
 	return out
 }
 
-// doubled says whether a section of the same name, behind the one that counts,
+// doubled reports whether a section of the same name, behind the one that counts,
 // is for the forge that s names.
 func (s Section) doubled(sec runnerBlocks) bool {
 	url, named := s.Set["url"].(string)

@@ -13,7 +13,7 @@ import (
 // ErrOffline: a runner has not come online yet.
 var ErrOffline = errors.New("not online yet")
 
-// ready says whether jobs reach what they need, and whether the forge has
+// ready reports whether jobs reach what they need, and whether the forge has
 // heard of the runners.
 func (r *Runners) ready(ctx context.Context, host converge.Host) error {
 	if err := r.reaches(ctx, host); err != nil {

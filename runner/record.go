@@ -114,7 +114,7 @@ func (a Attributes) changes(was Attributes) []string {
 	return out
 }
 
-// moved says whether a runner of other attributes has to be another one: what
+// moved reports whether a runner of other attributes has to be another one: what
 // a runner belongs to is settled when it is made.
 func (a Attributes) moved(was Attributes) bool {
 	return a.Group != was.Group || a.Project != was.Project

@@ -53,7 +53,7 @@ func (r *Runners) kindOfToken() tokenKind {
 	return r.tokenKind
 }
 
-// connected says whether the forge's API can be asked about runners by id. It
+// connected reports whether the forge's API can be asked about runners by id. It
 // knows for sure once the API has been reached.
 func (r *Runners) connected() bool {
 	return r.connect != nil && (r.opts.connect != nil || !r.cfg.Forge.Token.Empty() && r.kindOfToken() != registrationToken)
@@ -67,7 +67,7 @@ func (r *Runners) registration() Secret {
 	return r.cfg.Forge.RegistrationToken
 }
 
-// knowsToken says whether the client's token is an API token. One whose scopes
+// knowsToken reports whether the client's token is an API token. One whose scopes
 // do not reach as far is one all the same.
 func (r restAPI) knowsToken(ctx context.Context) (bool, error) {
 	resp, err := r.call(ctx, http.MethodGet, "user", nil, nil)

@@ -177,7 +177,7 @@ func quote(s string) string {
 	return b.String()
 }
 
-// zero says whether v is what an absent key means to the runner.
+// zero reports whether v is what an absent key means to the runner.
 func zero(v any) bool {
 	switch v := v.(type) {
 	case string:

@@ -20,7 +20,7 @@ type Verdict struct {
 	// neither that it could not be asked.
 	Alive bool `json:"alive"`
 	Dead  bool `json:"dead"`
-	// Reached says whether its jobs reach forge and registry; nil where nobody
+	// Reached reports whether its jobs reach forge and registry; nil where nobody
 	// looked: it takes no jobs, is not described or has no section.
 	Reached *bool `json:"reached,omitempty"`
 	// Done is what Repair did about it.
@@ -77,7 +77,7 @@ func (ro *Roster) verify(ctx context.Context, b hostState) []Verdict {
 	return out
 }
 
-// twin says whether an earlier section has the same name: the earlier counts.
+// twin reports whether an earlier section has the same name: the earlier counts.
 func (ro *Roster) twin(b hostState, i int) bool {
 	return slices.ContainsFunc(b.list[:i], func(h held) bool { return h.name == b.list[i].name })
 }
@@ -164,7 +164,7 @@ func (ro *Roster) Reach(ctx context.Context, list []Verdict) error {
 	return nil
 }
 
-// Looks says whether Reach would look for any of these.
+// Looks reports whether Reach would look for any of these.
 func (ro *Roster) Looks(list []Verdict) bool {
 	return slices.ContainsFunc(ro.r.cfg.Runners, func(x Runner) bool { return looksFor(list, x) >= 0 })
 }

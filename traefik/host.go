@@ -9,7 +9,7 @@ import (
 
 var hostLabel = pattern.New(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
 
-// isHost says whether name can be matched by a router: a DNS name or an IPv4
+// isHost reports whether name can be matched by a router: a DNS name or an IPv4
 // address, without scheme, port, path or final dot.
 func isHost(name string) bool {
 	if isAddress(name) {

@@ -39,7 +39,7 @@ func parseVersion(image string) version {
 	return version{number(parts[1]), number(parts[2]), number(parts[3])}
 }
 
-// before says whether v is older than another version.
+// before reports whether v is older than another version.
 func (v version) before(major, minor, patch int) bool {
 	switch {
 	case v.major != major:
@@ -50,7 +50,7 @@ func (v version) before(major, minor, patch int) bool {
 	return v.patch < patch
 }
 
-// within says whether v is one of the releases major.minor.first to last.
+// within reports whether v is one of the releases major.minor.first to last.
 func (v version) within(major, minor, first, last int) bool {
 	return v.major == major && v.minor == minor && v.patch >= first && v.patch <= last
 }

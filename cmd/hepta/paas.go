@@ -112,7 +112,7 @@ func paasSystemdCommand(t terminal) *cli.Command {
 	}
 }
 
-// there says whether a file exists, or may.
+// there reports whether a file exists, or may.
 func there(path string) bool {
 	_, err := os.Lstat(path)
 	return !errors.Is(err, fs.ErrNotExist)

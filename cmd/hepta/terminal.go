@@ -25,13 +25,13 @@ func descriptor(stream any) (fd int, ok bool) {
 	return int(f.Fd()), term.IsTerminal(int(f.Fd()))
 }
 
-// colorful says whether colours may go to stream (https://no-color.org).
+// colorful reports whether colours may go to stream (https://no-color.org).
 func (t terminal) colorful(stream any, refused bool) bool {
 	_, ok := descriptor(stream)
 	return ok && !refused && t.env("NO_COLOR") == "" && t.env("TERM") != "dumb"
 }
 
-// interactive says whether a person can be asked.
+// interactive reports whether a person can be asked.
 func (t terminal) interactive() bool {
 	_, in := descriptor(t.in)
 	_, out := descriptor(t.err)

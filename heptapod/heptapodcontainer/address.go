@@ -88,7 +88,7 @@ func ownAddress(ctx context.Context, _ client.APIClient) string {
 	return host
 }
 
-// reachable tells whether a machine answers at address, if only by a refusal.
+// reachable reports whether a machine answers at address, if only by a refusal.
 func reachable(ctx context.Context, address string) bool {
 	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", net.JoinHostPort(address, "1"))
 	if err == nil {
@@ -111,7 +111,7 @@ func freePorts(n int) ([]int, error) {
 	return ports, nil
 }
 
-// portTaken tells whether the Engine could not publish a port.
+// portTaken reports whether the Engine could not publish a port.
 func portTaken(err error) bool {
 	if err == nil {
 		return false

@@ -30,7 +30,7 @@ func groupLevel(tx *store.Tx, u *store.User, g *store.Group) int {
 	return best
 }
 
-// can tells whether someone may act in a project at a level. Guest means to
+// can reports whether someone may act in a project at a level. Guest means to
 // see the project, Reporter to read its code, Developer to push, Maintainer to
 // change its settings. A job acts in its own project alone, and below settings;
 // elsewhere it sees what is public.
@@ -72,7 +72,7 @@ func (c *call) project(tx *store.Tx, want int) (*store.Project, error) {
 	return p, nil
 }
 
-// isProtected tells whether runners for protected refs may run it: the default
+// isProtected reports whether runners for protected refs may run it: the default
 // branch is protected, as GitLab does for new projects.
 func isProtected(p *store.Project, ref string, tag bool) bool {
 	return !tag && ref == p.DefaultBranch

@@ -223,7 +223,7 @@ func (p params) addForm(form url.Values) {
 	}
 }
 
-// Has tells whether the parameter was given and is not null.
+// Has reports whether the parameter was given and is not null.
 func (p params) Has(name string) bool { return p[name] != nil }
 
 // String is the parameter as text.

@@ -36,7 +36,7 @@ func (i identity) member() *store.User {
 	return i.user
 }
 
-// scoped tells whether one of the scopes is there; a password has them all.
+// scoped reports whether one of the scopes is there; a password has them all.
 func (i identity) scoped(any ...string) bool {
 	if i.token == nil {
 		return true

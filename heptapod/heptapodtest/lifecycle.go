@@ -103,7 +103,7 @@ func (s *Server) finish(tx *store.Tx, j *store.Job, status, reason string, exit 
 	}
 }
 
-// retries tells whether a failure is one for which the file wants a retry.
+// retries reports whether a failure is one for which the file wants a retry.
 func retries(spec ci.Job, reason string, exit int) bool {
 	if len(spec.RetryExitCodes) > 0 && slices.Contains(spec.RetryExitCodes, exit) {
 		return true

@@ -108,7 +108,7 @@ func (s *Server) admit(c *call, who access, path string) error {
 	return err
 }
 
-// inScope tells whether a token's scopes cover an endpoint.
+// inScope reports whether a token's scopes cover an endpoint.
 func inScope(who identity, method, path string) bool {
 	reads := method == http.MethodGet || method == http.MethodHead
 	scopes := []string{"api"}

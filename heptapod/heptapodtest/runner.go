@@ -126,7 +126,7 @@ func checkRunner(r *store.Runner) error {
 	return nil
 }
 
-// takes tells whether a runner may run a job of the project.
+// takes reports whether a runner may run a job of the project.
 func takes(tx *store.Tx, r *store.Runner, p *store.Project, pl *store.Pipeline, j *store.Job) bool {
 	switch r.Type {
 	case store.InstanceRunner:

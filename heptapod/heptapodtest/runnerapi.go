@@ -76,7 +76,7 @@ func (s *Server) shownRunner(tx *store.Tx, r *store.Runner, details bool) map[st
 	return m
 }
 
-// owns tells whether someone may see and change a runner.
+// owns reports whether someone may see and change a runner.
 func owns(tx *store.Tx, who identity, r *store.Runner) bool {
 	if who.admin() {
 		return true

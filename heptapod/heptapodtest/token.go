@@ -27,7 +27,7 @@ func (s *Server) Scopes() []string {
 	return out
 }
 
-// since tells whether the forge says that it is of this release or a newer one.
+// since reports whether the forge says that it is of this release or a newer one.
 func (s *Server) since(major, minor int) bool {
 	parts := versionParts(s.cfg.Version)
 	x, _ := strconv.Atoi(parts[0])

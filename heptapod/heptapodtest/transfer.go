@@ -23,7 +23,7 @@ func (s *Server) basic(tx *store.Tx, r *http.Request) (identity, error) {
 	return s.byBasic(tx, name, secret)
 }
 
-// mayTransfer tells whether someone may fetch from or push to a project. A job
+// mayTransfer reports whether someone may fetch from or push to a project. A job
 // fetches from its own project only and pushes nowhere.
 func mayTransfer(tx *store.Tx, who identity, p *store.Project, write bool) bool {
 	if who.job != nil {

@@ -134,7 +134,7 @@ func (s *Server) addUser(tx *store.Tx, u *store.User) {
 	tx.Groups.Put(&store.Group{Path: u.Username, Name: u.Name, OwnerID: u.ID, Visibility: store.Public, CreatedAt: u.CreatedAt})
 }
 
-// goodName tells whether name can be one part of a path.
+// goodName reports whether name can be one part of a path.
 func goodName(name string) bool {
 	return !strings.Contains(name, "/") && vcs.CheckPath(name) == nil
 }

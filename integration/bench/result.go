@@ -51,7 +51,7 @@ func spreadOf(samples []time.Duration) spread {
 	return spread{N: len(sorted), Median: median, Least: ms(sorted[0]), Most: ms(sorted[len(sorted)-1])}
 }
 
-// met says whether the aim is reached.
+// met reports whether the aim is reached.
 func (r result) met() bool {
 	if r.Least {
 		return r.Value >= r.Aim

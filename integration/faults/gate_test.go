@@ -126,7 +126,7 @@ func (g *gate) holds(c net.Conn) bool {
 	return !g.shut
 }
 
-// passes says whether a request may go on to the Engine. When it may not, it
+// passes reports whether a request may go on to the Engine. When it may not, it
 // returns once the program is dead: it must not learn of it.
 func (g *gate) passes() bool {
 	g.mu.Lock()

@@ -228,7 +228,7 @@ func (s *site) look(t testing.TB) state {
 	return seen
 }
 
-// running says whether a container of the site runs, and since when.
+// running reports whether a container of the site runs, and since when.
 func (s *site) running(t testing.TB, service string) (id string, ok bool) {
 	t.Helper()
 	c, err := s.g.docker.ContainerInspect(context.WithoutCancel(t.Context()), s.name+"-"+service)
@@ -260,7 +260,7 @@ var generated = []string{
 	"heptapod/data/forge.json", "runner/config.toml", identityFile,
 }
 
-// isGenerated says whether a file holds what was made up.
+// isGenerated reports whether a file holds what was made up.
 func isGenerated(path string) bool {
 	return slices.Contains(generated, path) || strings.HasSuffix(path, ".key") || strings.HasSuffix(path, ".crt") || strings.HasSuffix(path, ".pem")
 }

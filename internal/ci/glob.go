@@ -22,7 +22,7 @@ func compileGlobs(patterns []string) globs {
 	return g
 }
 
-// match tells whether any path fits any pattern; too many of both count as a match.
+// match reports whether any path fits any pattern; too many of both count as a match.
 func (g globs) match(paths []string) bool {
 	if len(g)*len(paths) > maxComparisons {
 		return true

@@ -216,7 +216,7 @@ func firstOf(words ...string) string {
 	return ""
 }
 
-// runs tells whether the event makes the job, and by which rule.
+// runs reports whether the event makes the job, and by which rule.
 func (n *jobNode) runs(e *Event, get scope) (rule, bool) {
 	if n.hasRules {
 		r, ok := decide(n.rules, e, get)

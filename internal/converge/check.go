@@ -166,7 +166,7 @@ func (s *Stack) FilePath(p string) string {
 	return path.Join(s.Data, p)
 }
 
-// Shows says whether the container sees the file, and where.
+// Shows reports whether the container sees the file, and where.
 func (s *Stack) Shows(c *Container, file string) (inside string, ok bool) {
 	host := s.FilePath(file)
 	best := ""
@@ -184,7 +184,7 @@ func (s *Stack) Shows(c *Container, file string) (inside string, ok bool) {
 	return inside, ok
 }
 
-// Overlaps says whether two published ports cannot be had at once.
+// Overlaps reports whether two published ports cannot be had at once.
 func (p Port) Overlaps(q Port) bool {
 	p, q = p.canonical(), q.canonical()
 	anywhere := func(ip string) bool { return slices.Contains([]string{"", "0.0.0.0", "::"}, ip) }

@@ -218,7 +218,7 @@ func (p *planner) newContainerFor(f *file) string {
 	return ""
 }
 
-// showed says whether an existing container shows the file that is meant now.
+// showed reports whether an existing container shows the file that is meant now.
 func (p *planner) showed(c *ObservedContainer, path string) bool {
 	spec, err := parseSpec(c.Labels[LabelSpec])
 	then := &Stack{Data: c.Labels[LabelData]}
@@ -229,7 +229,7 @@ func (p *planner) showed(c *ObservedContainer, path string) bool {
 	return err == nil && ok && then.FilePath(path) == p.s.FilePath(path)
 }
 
-// shown says whether any service will see the file.
+// shown reports whether any service will see the file.
 func (p *planner) shown(path string) bool {
 	return slices.ContainsFunc(p.s.Containers, func(c Container) bool {
 		_, ok := p.s.Shows(&c, path)
@@ -237,7 +237,7 @@ func (p *planner) shown(path string) bool {
 	})
 }
 
-// applies says whether a change of f has to be taken over by a command, which
+// applies reports whether a change of f has to be taken over by a command, which
 // is so where the container does not start after the file was written.
 func (p *planner) applies(f *file) bool {
 	if f.want.Apply == nil {

@@ -43,7 +43,7 @@ func createdLabel(t *testing.T, p *Plan) string {
 	return p.Operations[i].Labels[LabelFile+"mirror/config"]
 }
 
-// The label of a container that reads a secret file tells whether the file is
+// The label of a container that reads a secret file reports whether the file is
 // the one that it was made for, to who has the key and to nobody else.
 func TestLabelOfASecretFile(t *testing.T) {
 	_, _, p := keyed(t, "password: hunter22", "the key", "")

@@ -192,7 +192,7 @@ func TestHealAnyInterleaving(t *testing.T) {
 	})
 }
 
-// applicable says whether a change still finds what it is about.
+// applicable reports whether a change still finds what it is about.
 func applicable(s *Stack, w *hostModel) bool {
 	for _, n := range []string{"hepta-traefik", "hepta-heptapod", "hepta-runner"} {
 		if w.find(n) == nil {

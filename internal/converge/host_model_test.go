@@ -56,7 +56,7 @@ func (w *hostModel) id(kind string) string {
 	return fmt.Sprintf("%s%04d", kind, w.serial)
 }
 
-// sees says whether a container shows a path of the host.
+// sees reports whether a container shows a path of the host.
 func (b *box) sees(host string) bool {
 	return slices.ContainsFunc(b.mounts, func(m Mount) bool {
 		return host == m.Source || strings.HasPrefix(host, m.Source+"/")

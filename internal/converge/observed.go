@@ -90,7 +90,7 @@ type LogLine struct {
 	Text string
 }
 
-// Running says whether the container's process is there.
+// Running reports whether the container's process is there.
 func (c ObservedContainer) Running() bool {
 	return c.State == "running" || c.State == "restarting" || c.State == "paused"
 }

@@ -98,7 +98,7 @@ type Plan struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
-// Empty says whether there is nothing to do.
+// Empty reports whether there is nothing to do.
 func (p *Plan) Empty() bool { return len(p.Operations) == 0 }
 
 // String is the plan's graph, one operation a line, for tests and for people

@@ -42,7 +42,7 @@ type service struct {
 
 func (v *service) creates() bool { return v.action == create || v.action == replace }
 
-// starts says whether the plan begins the process that will serve.
+// starts reports whether the plan begins the process that will serve.
 func (v *service) starts() bool {
 	return v.action == start || v.creates() || v.action == resume && !v.next.Running()
 }

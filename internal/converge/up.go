@@ -115,7 +115,7 @@ func (p *planner) note(format string, args ...any) {
 	p.notes = append(p.notes, fmt.Sprintf(format, args...))
 }
 
-// ours says whether a network or a volume with these labels was made for the
+// ours reports whether a network or a volume with these labels was made for the
 // stack. For a container that is not enough: see Recognize.
 func (s *Stack) ours(labels map[string]string) bool { return labels[LabelStack] == s.Name }
 
@@ -213,7 +213,7 @@ func (p *planner) attached(n ObservedNetwork) bool {
 	return slices.ContainsFunc(p.o.Containers, func(c ObservedContainer) bool { return c.on(n) })
 }
 
-// on says whether the container is attached to exactly this network.
+// on reports whether the container is attached to exactly this network.
 func (c ObservedContainer) on(n ObservedNetwork) bool {
 	id, ok := c.Networks[n.Name]
 	return ok && (id == n.ID || id == "")

@@ -245,7 +245,7 @@ func (p *planner) startNodes(r Ref) []*node {
 	return slices.DeleteFunc(nodes, func(n *node) bool { return n == nil })
 }
 
-// reaches says whether from waits for to, as far as the stack says so itself.
+// reaches reports whether from waits for to, as far as the stack says so itself.
 func (p *planner) reaches(from, to Ref) bool {
 	seen := make(map[Ref]bool)
 	var walk func(Ref) bool

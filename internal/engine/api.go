@@ -73,7 +73,7 @@ const (
 	multiNetworkCreateAPI = "1.44"
 )
 
-// knows says whether the Engine's API is at least version v.
+// knows reports whether the Engine's API is at least version v.
 func knows(api API, v string) bool {
 	return versions.GreaterThanOrEqualTo(api.ClientVersion(), v)
 }

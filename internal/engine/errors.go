@@ -40,7 +40,7 @@ func unreachable(op string, err error) error {
 	return fmt.Errorf("%s: %w", op, err)
 }
 
-// unanswered says whether an error is that of a connection, so that no Engine
+// unanswered reports whether an error is that of a connection, so that no Engine
 // has said it.
 func unanswered(err error) bool {
 	return client.IsErrConnectionFailed(err) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||

@@ -136,7 +136,7 @@ func (x *execution) walk(outer context.Context) (waits *sync.WaitGroup) {
 	return waits
 }
 
-// run performs one operation and says whether it was done.
+// run performs one operation and reports whether it was done.
 func (x *execution) run(ctx context.Context, op converge.Operation) bool {
 	if op.Kind != converge.WaitContainer && op.Kind != converge.RunTask {
 		select {
@@ -179,7 +179,7 @@ func (x *execution) run(ctx context.Context, op converge.Operation) bool {
 	return true
 }
 
-// patient says whether an operation is work of its own that can be broken
+// patient reports whether an operation is work of its own that can be broken
 // off, rather than a call that the Engine completes in any case.
 func patient(k converge.Kind) bool {
 	switch k {

@@ -172,7 +172,7 @@ func (l *Lock) startContainer(ctx context.Context) error {
 	}
 }
 
-// begin says whether nobody has begun to start the container before, and what
+// begin reports whether nobody has begun to start the container before, and what
 // is closed when that is over.
 func (l *Lock) begin() (ready chan struct{}, first bool) {
 	l.mu.Lock()

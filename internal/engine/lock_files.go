@@ -44,7 +44,7 @@ mv -f "$next" "$2"
 if [ "$5" != yes ]; then rm -f "$4"; fi`
 
 // stamp is the first time, not before earliest, whose nanoseconds are a
-// fingerprint of what was written, which is no secret. One look at the metadata then tells whether
+// fingerprint of what was written, which is no secret. One look at the metadata then reports whether
 // a file is as hepta left it; every other writer leaves other nanoseconds.
 func stamp(earliest time.Time, content []byte, uid, gid int) time.Time {
 	sum := sha256.New()
@@ -183,7 +183,7 @@ func (l *Lock) isSecret(file string, mode fs.FileMode) bool {
 
 func private(mode fs.FileMode) bool { return mode.Perm()&0o077 == 0 }
 
-// besidePrivate says whether a file that only its owner may read belongs into
+// besidePrivate reports whether a file that only its owner may read belongs into
 // the directory of file.
 func (l *Lock) besidePrivate(file string) bool {
 	return slices.ContainsFunc(l.s.Files, func(f converge.File) bool {

@@ -93,7 +93,7 @@ func (e *Engine) observeFiles(ctx context.Context, s *converge.Stack, o *converg
 	return seen, group.Wait()
 }
 
-// worthADirectory says whether reading the directory of these files is less
+// worthADirectory reports whether reading the directory of these files is less
 // than looking at each: some of them have to be read in any case.
 func worthADirectory(views []view) bool {
 	for _, v := range views {
@@ -201,12 +201,12 @@ func observedHead(h *tar.Header) converge.ObservedFile {
 	return converge.ObservedFile{Exists: true, Mode: uint32(h.Mode) & 0o7777, UID: h.Uid, GID: h.Gid, ModTime: h.ModTime}
 }
 
-// noFile says whether a path is not there in a container that is.
+// noFile reports whether a path is not there in a container that is.
 func noFile(err error) bool {
 	return errdefs.IsNotFound(err) && !strings.Contains(strings.ToLower(err.Error()), "no such container")
 }
 
-// leaving says whether a container is gone or about to be. What Engines answer
+// leaving reports whether a container is gone or about to be. What Engines answer
 // about its files meanwhile differs from one moment to the next.
 func (e *Engine) leaving(ctx context.Context, id string) bool {
 	seen, err := e.api.ContainerInspect(ctx, id)

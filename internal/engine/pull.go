@@ -140,7 +140,7 @@ func (m *pullMeter) take(msg pullMessage) {
 	}
 }
 
-// temporary says whether the same pull may succeed a little later.
+// temporary reports whether the same pull may succeed a little later.
 func temporary(err error) bool {
 	text := strings.ToLower(err.Error())
 	for _, sign := range []string{"timeout", "connection reset", "unexpected eof", "toomanyrequests", "too many requests", "429",

@@ -45,7 +45,7 @@ func dialTest(t *testing.T) *client.Client {
 	return c
 }
 
-// imported says whether there are images to remove.
+// imported reports whether there are images to remove.
 var imported atomic.Bool
 
 var importOnce = sync.OnceValue(importTestImage)

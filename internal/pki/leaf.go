@@ -77,7 +77,7 @@ func IssuerOf(bundle []byte) string {
 	return leaf.Issuer.CommonName
 }
 
-// Check says whether a certificate, with its chain, can serve hosts: it belongs
+// Check reports whether a certificate, with its chain, can serve hosts: it belongs
 // to the key, it is valid now and covers every host. It is looked at as Given
 // reads it. The errors are, or wrap, a *GivenError, ErrMismatch, ErrExpired and
 // ErrHost; none holds anything of the key.

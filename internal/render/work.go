@@ -30,7 +30,7 @@ func key(e progress.Event) string {
 	return label(e)
 }
 
-// take updates the work that e is about and says whether e began it and
+// take updates the work that e is about and reports whether e began it and
 // whether its phase is new.
 func (ws works) take(e progress.Event) (w *work, begun, phase bool) {
 	w = ws[key(e)]

@@ -17,7 +17,7 @@ func New(text string) Value { return Value{text} }
 // Reveal returns the text, for the one place that has to hand it over.
 func (v Value) Reveal() string { return v.text }
 
-// Empty says whether there is no text.
+// Empty reports whether there is no text.
 func (v Value) Empty() bool { return v.text == "" }
 
 const mask = "***"

@@ -136,7 +136,7 @@ func (at Positions) nearest(path string) Position {
 	return Position{}
 }
 
-// Covered says whether a problem with path, or with what holds it, is known.
+// Covered reports whether a problem with path, or with what holds it, is known.
 func Covered(path string, problems []Problem) bool {
 	for _, p := range problems {
 		if p.Path == "" {
@@ -149,7 +149,7 @@ func Covered(path string, problems []Problem) bool {
 	return false
 }
 
-// Follows says whether what is wrong between values, at path, may only follow
+// Follows reports whether what is wrong between values, at path, may only follow
 // from a problem of one value that is known: of a file that cannot be read, of
 // the same section, or, for what was not written at all, of any other value.
 // Without positions nothing was written.

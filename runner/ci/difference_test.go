@@ -34,7 +34,7 @@ func TestDifference(t *testing.T) {
 	})
 }
 
-// within says whether list can be had from all by leaving lines out.
+// within reports whether list can be had from all by leaving lines out.
 func within(list, all []string) bool {
 	for _, x := range list {
 		i := slices.Index(all, x)

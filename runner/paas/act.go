@@ -213,7 +213,7 @@ func (l *life) awaitRun() Event {
 	}
 }
 
-// deploys says whether the provider tells of deployments.
+// deploys reports whether the provider tells of deployments.
 func (l *life) deploys(lane *lane) bool {
 	hosts, err := lane.provider(l.calls)
 	_, ok := hosts.(Deployer)
@@ -325,14 +325,14 @@ func (l *life) remove() Event {
 	return Event{Kind: HostGone}
 }
 
-// neverAsked says whether no host can have been asked for, because it was not
+// neverAsked reports whether no host can have been asked for, because it was not
 // known whose organisation would pay for it.
 func (l *life) neverAsked() bool {
 	lane := l.lane(l.record.Runner)
 	return l.record.Host == nil && l.record.Tenant == "" && lane.Clever != nil && lane.Clever.Tenants
 }
 
-// kept says whether the configuration wants the host to stay.
+// kept reports whether the configuration wants the host to stay.
 func (l *life) kept() bool {
 	cfg, r := l.cfg.Load(), l.record
 	switch {

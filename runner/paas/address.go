@@ -6,7 +6,7 @@ import (
 	"net/url"
 )
 
-// IsHTTP says whether an address is a URL of http or https with a host.
+// IsHTTP reports whether an address is a URL of http or https with a host.
 func IsHTTP(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""

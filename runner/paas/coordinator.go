@@ -78,7 +78,7 @@ func IsForges(status int, body []byte) bool {
 	return begins(said.Message) || begins(said.Error) || said.Description != ""
 }
 
-// Temporary says whether a call may succeed when it is made again: the server
+// Temporary reports whether a call may succeed when it is made again: the server
 // was in trouble or not reached, or the time was up.
 func Temporary(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, redirect.ErrElsewhere) {

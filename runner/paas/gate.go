@@ -77,7 +77,7 @@ func (g *gate) admit() {
 	}
 }
 
-// fits says whether more weight is within the quota. It is computed, as the
+// fits reports whether more weight is within the quota. It is computed, as the
 // quota is: a last bit must not decide. What weighs nothing always fits.
 func (g *gate) fits(used, more float64) bool {
 	return g.weight == 0 || more == 0 || used+more <= g.weight*(1+1e-9)

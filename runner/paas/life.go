@@ -180,7 +180,7 @@ func (l *life) attempt(what string, patience int, call func() error) (e Event, d
 	}
 }
 
-// refused says whether an error is for good.
+// refused reports whether an error is for good.
 func refused(err error) bool {
 	var status *StatusError
 	var wish *wishError

@@ -285,7 +285,7 @@ func (r *run) put(rec Record) bool {
 	return false
 }
 
-// wait says whether the time passed; false when ctx ended.
+// wait reports whether the time passed; false when ctx ended.
 func (r *run) wait(d time.Duration) bool { return sleep(r.ctx, d) }
 
 func sleep(ctx context.Context, d time.Duration) bool {

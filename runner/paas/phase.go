@@ -17,7 +17,7 @@ const (
 	Gone     Phase = "gone"     // nothing is left; the record goes
 )
 
-// known says whether a phase can stand in a state file.
+// known reports whether a phase can stand in a state file.
 func (p Phase) known() bool {
 	switch p {
 	case Acquired, Creating, Created, Pushing, Pushed, Running, Failing, Deleting:
@@ -26,7 +26,7 @@ func (p Phase) known() bool {
 	return false
 }
 
-// Provisioning says whether the job counts as a host in the making.
+// Provisioning reports whether the job counts as a host in the making.
 func (p Phase) Provisioning() bool {
 	switch p {
 	case Acquired, Creating, Created, Pushing, Pushed:

@@ -94,7 +94,7 @@ func traceEnd(header string) (int64, bool) {
 	return n, ok && err == nil && n >= 0
 }
 
-// Started says whether anybody but us has written to the job's trace. The token
+// Started reports whether anybody but us has written to the job's trace. The token
 // is one that reads traces. A trace that cannot be had is an error: it says
 // nothing about the job.
 func (c *Coordinator) Started(ctx context.Context, r Record, project int64, token Secret) (bool, error) {

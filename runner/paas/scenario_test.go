@@ -191,7 +191,7 @@ func TestLateHost(t *testing.T) {
 		if w.alive() == 0 {
 			t.Fatal("nothing is late")
 		}
-		// No token tells whether the job runs; but it is known to be over.
+		// No token reports whether the job runs; but it is known to be over.
 		s.stop()
 		cfg := *s.cfg.Load()
 		cfg.Runners[0].Watch = &Watch{Token: secret.New("reader"), Timeout: 5 * time.Minute, Step: 10 * time.Second}

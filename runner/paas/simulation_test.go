@@ -302,7 +302,7 @@ func (m *manager) sweep(runner int) {
 	m.alive(2*time.Minute, func() { m.sweep(runner) })
 }
 
-// settled says whether there is nothing more to wait for.
+// settled reports whether there is nothing more to wait for.
 func (m *manager) settled() bool {
 	for _, j := range m.jobs {
 		if !j.over() {

@@ -127,7 +127,7 @@ type sweptJobs struct {
 	err    error
 }
 
-// over says whether the forge says that a job is over. That it says nothing is
+// over reports whether the forge says that a job is over. That it says nothing is
 // no answer.
 func (j *sweptJobs) over(job int64) bool {
 	if !j.asked {

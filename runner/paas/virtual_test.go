@@ -394,7 +394,7 @@ func (w *realm) Deployment(ctx context.Context, _ Host) (d Deployment, err error
 	return d, err
 }
 
-// is says whether a job has a status.
+// is reports whether a job has a status.
 func (w *realm) is(id int64, status string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -148,7 +148,7 @@ func control(ctx context.Context, verb string, names []string) error {
 	return errors.Join(errs...)
 }
 
-// checkConfig says whether the settings would do for another version.
+// checkConfig reports whether the settings would do for another version.
 func checkConfig(ctx context.Context, args []string) error {
 	version := gitlab()
 	for i, a := range args {

@@ -199,7 +199,7 @@ func (d *daemon) reconcile(ctx context.Context, names, restart []string) error {
 	return errors.Join(errs...)
 }
 
-// keysLost says whether the database was written with another key than the one
+// keysLost reports whether the database was written with another key than the one
 // in the secrets, and marks a new database with its key.
 func keysLost(keys secrets) (bool, error) {
 	mark, err := os.ReadFile(keyMark)

@@ -51,7 +51,7 @@ type seed struct {
 	RegistrationToken string `json:"registration_token"`
 }
 
-// open makes the forge's objects as spec says and tells whether anything
+// open makes the forge's objects as spec says and reports whether anything
 // changed.
 func (f *forge) open(ctx context.Context, spec forgeSpec, first seed) (changed bool, err error) {
 	f.mu.Lock()
@@ -239,7 +239,7 @@ func (f *forge) pages(inner http.Handler, spec forgeSpec) http.Handler {
 	})
 }
 
-// touchesEncrypted says whether a page reads columns that are encrypted.
+// touchesEncrypted reports whether a page reads columns that are encrypted.
 func touchesEncrypted(path string) bool {
 	path = strings.TrimPrefix(path, "/api/v4")
 	for _, p := range []string{"/runners", "/user/runners", "/jobs/request", "/admin/runners", "/application/settings"} {

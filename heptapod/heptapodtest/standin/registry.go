@@ -63,7 +63,7 @@ func registryIssuer(s settings) string {
 	return "omnibus-gitlab-issuer"
 }
 
-// writeRegistry writes the registry's files and tells whether one changed.
+// writeRegistry writes the registry's files and reports whether one changed.
 func (f *forge) writeRegistry(s settings, keys secrets) (changed bool, err error) {
 	config, err := registryYAML(s, keys)
 	if err != nil {

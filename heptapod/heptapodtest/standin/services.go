@@ -256,7 +256,7 @@ func (v *supervisor) stopAll(say func(status)) error {
 	return errors.Join(errs...)
 }
 
-// down says whether a service that exists is stopped.
+// down reports whether a service that exists is stopped.
 func (v *supervisor) down(name string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()

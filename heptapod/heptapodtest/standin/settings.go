@@ -132,7 +132,7 @@ func (s settings) site(urlKey, section string) (*site, error) {
 	return v, nil
 }
 
-// registryOn says whether the image runs its registry.
+// registryOn reports whether the image runs its registry.
 func (s settings) registryOn() bool {
 	return s.text("registry_external_url") != "" && s.truth(true, "registry", "enable") && s.truth(true, "gitlab_rails", "registry_enabled")
 }

@@ -104,7 +104,7 @@ func Enter(now, next string) string {
 	return next
 }
 
-// complete tells whether followers in later stages may be decided. A blocking
+// complete reports whether followers in later stages may be decided. A blocking
 // manual job is not complete: later stages stay created.
 func complete(status string) bool {
 	switch status {
@@ -189,7 +189,7 @@ func before(jobs []Job, j Job) []Job {
 	return set
 }
 
-// isPart tells whether name is one of the jobs that parallel made of the job
+// isPart reports whether name is one of the jobs that parallel made of the job
 // base: "base 1/3" or "base: [a, b]". A need on such a job waits for all.
 func isPart(name, base string) bool {
 	if len(name) <= len(base) || name[:len(base)] != base {

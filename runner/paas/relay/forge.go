@@ -116,7 +116,7 @@ func (f *forge) reach(ctx context.Context) error {
 	})
 }
 
-// traced says whether anybody has written to the job's trace. It writes
+// traced reports whether anybody has written to the job's trace. It writes
 // nothing: a piece without content that is put in the wrong place is refused.
 func (f *forge) traced(ctx context.Context) (bool, error) {
 	written := false

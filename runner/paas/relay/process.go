@@ -85,7 +85,7 @@ func (p *process) kill(limit time.Duration) {
 	<-p.ended
 }
 
-// signal says whether the runner has ended within the limit.
+// signal reports whether the runner has ended within the limit.
 func (p *process) signal(s syscall.Signal, limit time.Duration) bool {
 	_ = p.cmd.Process.Signal(s)
 	wait := time.NewTimer(limit)

@@ -195,7 +195,7 @@ const (
 	Scheduled          = "scheduled"
 )
 
-// Finished tells whether nothing more happens by itself.
+// Finished reports whether nothing more happens by itself.
 func Finished(status string) bool {
 	switch status {
 	case Success, Failed, Canceled, Skipped:

@@ -126,7 +126,7 @@ func newTx(b *bbolt.Tx) *Tx {
 	return tx
 }
 
-// Queued tells whether the transaction stored a job that waits for a runner.
+// Queued reports whether the transaction stored a job that waits for a runner.
 func (tx *Tx) Queued() bool { return tx.queued }
 
 func (tx *Tx) fail(err error) {
@@ -163,7 +163,7 @@ func (t Table[T]) All() []*T {
 	return all
 }
 
-// Empty says whether there is no record.
+// Empty reports whether there is no record.
 func (t Table[T]) Empty() bool {
 	k, _ := t.bucket.Cursor().First()
 	return k == nil

@@ -20,7 +20,7 @@ const (
 
 var segment = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 
-// CheckPath tells whether path can be a project's: segments of letters, digits,
+// CheckPath reports whether path can be a project's: segments of letters, digits,
 // "_", "-" and ".", none of which starts with "." or "-", ends with "." or
 // carries a suffix that a repository or a feed has.
 func CheckPath(path string) error {

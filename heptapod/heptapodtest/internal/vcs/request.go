@@ -107,7 +107,7 @@ func Project(r *http.Request) (path string, ok bool) {
 	return w.project, true
 }
 
-// WantsWrite tells whether a request for which Project says yes would change a
+// WantsWrite reports whether a request for which Project says yes would change a
 // repository. What it cannot tell counts as a change; other requests do not.
 // Whoever answers such a request without its Handler (a 401, a 403) calls
 // Drain first: hg reads the answer only after it has sent its bundle.

@@ -73,7 +73,7 @@ type Store interface {
 	Snapshot(ctx context.Context, path, rev string, pipeline int64) (string, error)
 
 	// ServeHTTP-like: Handler serves hg and git smart HTTP for the path, after
-	// the caller has authenticated and authorized. write says whether this
+	// the caller has authenticated and authorized. write reports whether this
 	// request may change the repository (git-receive-pack, hg unbundle/pushkey);
 	// a request that would write without it gets 403.
 	Handler(path, user string, write bool) http.Handler
