@@ -22,7 +22,7 @@ var hostContents = map[string]string{
 }
 
 // What lies on the Docker host and cannot be read is told by its name, with
-// what to do and without what is in it; or it is made anew where it is ours alone.
+// what to do and without what is in it; or it is created again where it is ours alone.
 func TestDamagedFilesOfTheHost(t *testing.T) {
 	told := map[string]bool{}
 	for name, make := range secretives {

@@ -29,7 +29,7 @@ func (s *Stack) ListRunners(ctx context.Context) (list []runner.State, err error
 // VerifyRunners asks the forges whether they take the tokens of config.toml,
 // and looks whether jobs reach forge and registry. With repair those tokens that
 // are refused are put in order: runners of the configuration get a new one or
-// are made anew, other sections are dropped.
+// are created again, other sections are dropped.
 func (s *Stack) VerifyRunners(ctx context.Context, repair bool) (list []runner.Verdict, err error) {
 	locked := s.changeRunners("runner verify")
 	if repair {

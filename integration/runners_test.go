@@ -247,7 +247,7 @@ func TestRunnerCommands(t *testing.T) {
 			t.Errorf("what was written by hand is gone from\n%s", text)
 		}
 		if d.token(t, "third") != token || count() != 3 {
-			t.Error("it was made anew")
+			t.Error("it was created again")
 		}
 		if !strings.Contains(d.config(t), "WORD=changed") { // the jobs of later steps run with it
 			t.Error("the file has the old environment")
@@ -276,7 +276,7 @@ func TestRunnerCommands(t *testing.T) {
 		}
 		d.fails(t, []string{"runner", "list"}, "gone in forge", "hepta runner verify --fix")
 		d.fails(t, []string{"runner", "verify"}, "refused", "hepta runner verify --fix")
-		if diff := cmp.Diff([]string{"dind good", "socket good", "third bad made anew"}, d.verdicts(t, "--fix")); diff != "" {
+		if diff := cmp.Diff([]string{"dind good", "socket good", "third bad created again"}, d.verdicts(t, "--fix")); diff != "" {
 			t.Error(diff)
 		}
 		d.stands(t, "third", runner.Online)
@@ -299,23 +299,23 @@ func TestRunnerCommands(t *testing.T) {
 		if now := d.standings(t)["third"].ID; now != id || count() != 3 {
 			t.Errorf("it is %d, was %d", now, id)
 		}
-		d.works(t, stack, "third", "echo mended", "mended")
+		d.works(t, stack, "third", "echo repaired", "repaired")
 		unhurt(t)
 	})
 
 	// What the forge does to a runner behind everybody's back is heard from the
-	// runner itself, and a plain up mends it.
+	// runner itself, and a plain up repairs it.
 	refused := func(t *testing.T) {
 		t.Helper()
 		eventually(t, time.Minute, "the runner says that it is refused", func() bool {
 			return strings.Contains(d.do(t, "runner", "logs", "third"), "forbidden")
 		})
 		out, errs, code := d.run(t, "plan")
-		if code != 2 || !strings.Contains(out, "mend runner third") || !strings.Contains(out, "the forge refuses its token, says the runner's log") {
+		if code != 2 || !strings.Contains(out, "repair runner third") || !strings.Contains(out, "the forge refuses its token, says the runner's log") {
 			t.Errorf("plan: exit code %d\n%s%s", code, out, errs)
 		}
 	}
-	mended := func(t *testing.T) {
+	repaired := func(t *testing.T) {
 		t.Helper()
 		d.do(t, "up")
 		if out := d.do(t, "up"); !strings.Contains(out, "Nothing to do") {
@@ -336,7 +336,7 @@ func TestRunnerCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 		refused(t)
-		mended(t)
+		repaired(t)
 		if d.standings(t)["third"].ID == id {
 			t.Error("it is the one that was deleted")
 		}
@@ -349,7 +349,7 @@ func TestRunnerCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 		refused(t)
-		mended(t)
+		repaired(t)
 		if d.standings(t)["third"].ID != id || d.token(t, "third") == token {
 			t.Error("it is another one, or has the old token")
 		}
@@ -525,14 +525,14 @@ other: {image: "docker:26", tags: [socket], script: [echo other]}
 		line := 1 + strings.Count(broken[:strings.Index(broken, "check_interval = one")], "\n")
 		d.put(t, "/srv/lab/runner", "config.toml", broken)
 		for _, args := range [][]string{{"plan"}, {"up"}, {"runner", "list"}, {"runner", "verify", "--fix"}, {"runner", "rotate", "socket"}} {
-			d.fails(t, args, "runner/config.toml", fmt.Sprintf("line %d", line), "left as it is", "Mend that line")
+			d.fails(t, args, "runner/config.toml", fmt.Sprintf("line %d", line), "left as it is", "Repair that line")
 		}
 		if d.config(t) != broken {
 			t.Error("the file was changed")
 		}
 		d.put(t, "/srv/lab/runner", "config.toml", good)
 		if out := d.do(t, "up"); !strings.Contains(out, "Nothing to do") {
-			t.Errorf("mended, up says\n%s", out)
+			t.Errorf("repaired, up says\n%s", out)
 		}
 		d.works(t, stack, "socket", "echo whole", "whole")
 		unhurt(t)

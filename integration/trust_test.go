@@ -77,16 +77,16 @@ func TestTrust(t *testing.T) {
 		}
 	})
 
-	mended := describe(false, authority.Root(), "socket", "dind")
-	t.Run("mended", func(t *testing.T) {
-		up(t, mended)
-		if p := plan(t, mended); !p.Empty() {
+	repaired := describe(false, authority.Root(), "socket", "dind")
+	t.Run("repaired", func(t *testing.T) {
+		up(t, repaired)
+		if p := plan(t, repaired); !p.Empty() {
 			t.Errorf("a second up would do\n%s", p)
 		}
-		p := s.project(t, mended, "trusted", git)
+		p := s.project(t, repaired, "trusted", git)
 		p.push(t, https, map[string]string{"word.txt": "trust", ".gitlab-ci.yml": buildYAML, "Dockerfile": "FROM scratch\nCOPY word.txt /word.txt\nCMD [\"/none\"]\n"})
 		p.succeed(t, "in_dind", "by_socket", "look")
-		if f := engineFinding(t, mended); !f.OK {
+		if f := engineFinding(t, repaired); !f.OK {
 			t.Errorf("the Engine is said not to reach it: %+v", f)
 		}
 	})
@@ -99,17 +99,17 @@ func TestTrust(t *testing.T) {
 		if said := s.pull(t); !strings.Contains(said, "x509") {
 			t.Fatalf("without its authority the Engine pulls: %s", said)
 		}
-		if f := engineFinding(t, mended); f.OK || !strings.Contains(f.Saw, "x509") || !strings.Contains(f.Remedy, trustEngine+"/ca.crt") {
+		if f := engineFinding(t, repaired); f.OK || !strings.Contains(f.Saw, "x509") || !strings.Contains(f.Remedy, trustEngine+"/ca.crt") {
 			t.Errorf("registry check says %+v", f)
 		}
-		if p := plan(t, mended); p.Empty() || !strings.Contains(p.String(), trustEngine+"/ca.crt") {
+		if p := plan(t, repaired); p.Empty() || !strings.Contains(p.String(), trustEngine+"/ca.crt") {
 			t.Errorf("the plan does not say it:\n%s", p)
 		}
-		up(t, mended)
+		up(t, repaired)
 		if said := s.pull(t); strings.Contains(said, "x509") || said == "" {
 			t.Errorf("with it the Engine says %s", said)
 		}
-		if f := engineFinding(t, mended); !f.OK {
+		if f := engineFinding(t, repaired); !f.OK {
 			t.Errorf("registry check says %+v", f)
 		}
 	})

@@ -91,14 +91,14 @@ func (r *Runners) decide(o *converge.Observed) ([]converge.Task, error) {
 		case !heard.IsZero() && cause != "":
 			tasks = append(tasks, r.mendTask(x, verb, cause+", "+causeRefused, heard))
 		case !heard.IsZero():
-			tasks = append(tasks, r.mendTask(x, "mend", causeRefused, heard))
+			tasks = append(tasks, r.mendTask(x, "repair", causeRefused, heard))
 		}
 		switch {
 		case !on || x.Paused:
 		case fresh && r.connected():
 			made = append(made, r.onlineTask(x, causeNew, true))
 		case !heard.IsZero() && r.connected():
-			made = append(made, r.onlineTask(x, "it may have been made anew", again != ""))
+			made = append(made, r.onlineTask(x, "it may have been created again", again != ""))
 		case fresh || again != "":
 			made = append(made, r.seeTask(x, cmp.Or(again, causeUnseen)))
 		}

@@ -209,7 +209,7 @@ func holdings(content []byte) (map[string]held, error) {
 // brokenConfig says what to do about a config.toml that cannot be read.
 func brokenConfig(err error) error {
 	return &fault.Error{Op: "read", What: FileConfig, Err: err,
-		Remedy: "Mend that line; the file lies below the data directory on the Docker host and was left as it is. A runner that runs keeps its last good configuration."}
+		Remedy: "Repair that line; the file lies below the data directory on the Docker host and was left as it is. A runner that runs keeps its last good configuration."}
 }
 
 // seen reads one of the files as it was observed.

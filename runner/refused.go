@@ -60,7 +60,7 @@ func (r *Runners) mendTask(x Runner, verb, cause string, heard time.Time) conver
 }
 
 // givenTask asks a runner's forge about a refused token that was made
-// elsewhere. It comes last: nobody here can mend that, and what fails ends a run.
+// elsewhere. It comes last: nobody here can repair that, and what fails ends a run.
 func (r *Runners) givenTask(x Runner, heard time.Time) converge.Task {
 	t := r.task(x.Name, "see", causeRefused, func(ctx context.Context, host converge.Host, name string) error {
 		config, err := readFile(ctx, host, FileConfig)

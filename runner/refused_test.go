@@ -90,7 +90,7 @@ func TestRefusedRunnerIsMended(t *testing.T) {
 				c.harm(f)
 				was, well := m.token("a"), m.token("well")
 				m.logs(forbidden("glrt-other-token"), forbidden(was))
-				m.settledBut(runners(t, cfg), "mend runner a: the forge refuses its token, says the runner's log")
+				m.settledBut(runners(t, cfg), "repair runner a: the forge refuses its token, says the runner's log")
 				plan := m.must(runners(t, cfg))
 				if diff := cmp.Diff(fmt.Sprint(c.calls), fmt.Sprint(f.took())); diff != "" {
 					t.Errorf("%s\n%s", diff, plan)
@@ -108,7 +108,7 @@ func TestRefusedRunnerIsMended(t *testing.T) {
 				// The log still has those lines; a later refusal is another matter.
 				m.settled(runners(t, cfg))
 				m.logs(forbidden(m.token("a")))
-				m.settledBut(runners(t, cfg), "mend runner a: the forge refuses its token, says the runner's log")
+				m.settledBut(runners(t, cfg), "repair runner a: the forge refuses its token, says the runner's log")
 				m.must(runners(t, cfg))
 				if calls := f.took(); len(calls) != 0 {
 					t.Errorf("a false refusal: %v", calls)
@@ -180,7 +180,7 @@ func TestMendingThatDies(t *testing.T) {
 	}
 }
 
-// A refused token that was created by hand can be mended there alone: up fails
+// A refused token that was created by hand can be repaired there alone: up fails
 // and says so, until another one is given.
 func TestRefusedTokenMadeElsewhere(t *testing.T) {
 	f, m := newForge(t), newMachine(t)

@@ -73,7 +73,7 @@ func (r *Runners) settle(ctx context.Context, host converge.Host, name string) e
 		return r.explain("look for runner", name, err)
 	}
 	if s.id != 0 && !r.connected() && was.Applied != nil && len(want.changes(*was.Applied)) > 0 {
-		// Without the right to change a runner it is made anew as it shall be.
+		// Without the right to change a runner it is created again as it shall be.
 		if err := gone(api.DeleteByToken(ctx, have[name].token)); err != nil {
 			return r.explain("update runner", name, err)
 		}
@@ -133,7 +133,7 @@ func (r *Runners) find(ctx context.Context, api API, x Runner, have held, was re
 				return settled{id: id}, err
 			}
 			return settled{}, &fault.Error{Op: "look for runner", What: x.Name, Why: "the forge does not say which runner the token in " + FileConfig + " belongs to",
-				Remedy: "Take the [[runners]] section " + x.Name + " out of " + FileConfig + " and the runner out of the forge; both are made anew."}
+				Remedy: "Take the [[runners]] section " + x.Name + " out of " + FileConfig + " and the runner out of the forge; both are created again."}
 		case !errors.Is(err, ErrRefused) && !errors.Is(err, ErrNotFound):
 			return settled{}, err
 		}

@@ -161,7 +161,7 @@ func TestNoRunnersAnyMore(t *testing.T) {
 			if known, err := parseRecords([]byte(m.files[FileRecords])); err != nil || len(known) != 0 {
 				t.Errorf("records hold %v, %v", known, err)
 			}
-			// Back again: they are made anew.
+			// Back again: they are created again.
 			m.must(runners(t, at(f, Runner{Name: "a"})))
 			if took := f.took(); !slices.Contains(took, "POST user/runners") {
 				t.Errorf("calls %v", took)

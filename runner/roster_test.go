@@ -143,7 +143,7 @@ func (noWrites) WriteFile(context.Context, string, []byte, fs.FileMode, int, int
 	return errors.New("disk full")
 }
 
-// A rotation that dies after the forge has made the token is mended by Repair.
+// A rotation that dies after the forge has made the token is repaired by Repair.
 func TestRotationThatIsLost(t *testing.T) {
 	f, m := newForge(t), newMachine(t)
 	cfg := at(f, Runner{Name: "a"})
@@ -192,7 +192,7 @@ func TestRepair(t *testing.T) {
 		lines = append(lines, fmt.Sprintf("%s %v %v|%s|%v", v.Name, dead[i].Dead, v.Alive, v.Done, v.Problem != ""))
 	}
 	want := []string{
-		"well false true||false", "dead true false|made anew|false", "given true false||true", "hand true false|dropped from runner/config.toml|false",
+		"well false true||false", "dead true false|created again|false", "given true false||true", "hand true false|dropped from runner/config.toml|false",
 		"dead true false|dropped from runner/config.toml|false", "far false false||true", "other false true||false", "new false false||true",
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {
@@ -214,7 +214,7 @@ func TestRepair(t *testing.T) {
 	m.settled(runners(t, cfg))
 }
 
-// A runner that was made anew in a run that died before writing it down is
+// A runner that was created again in a run that died before writing it down is
 // found again, not made twice.
 func TestRepairThatDied(t *testing.T) {
 	f, m := newForge(t), newMachine(t)

@@ -93,7 +93,7 @@ func (ro *Roster) given(v Verdict) *Runner {
 }
 
 // Repair is Verify, and then puts in order what is dead: a described runner
-// gets a new token, or is made anew where the forge has lost it; a section
+// gets a new token, or is created again where the forge has lost it; a section
 // that nothing describes is dropped. What could not be asked is left alone.
 // It may be repeated and killed at any point.
 func (ro *Roster) Repair(ctx context.Context) ([]Verdict, error) {
@@ -130,7 +130,7 @@ func (ro *Roster) Repair(ctx context.Context) ([]Verdict, error) {
 		}
 		list[i].Done, list[i].Problem, list[i].Remedy = "given a new token", "", ""
 		if id != v.ID {
-			list[i].Done = "made anew"
+			list[i].Done = "created again"
 		}
 		list[i].ID = id
 	}

@@ -40,15 +40,15 @@ func TestVerdictTable(t *testing.T) {
 	yes, no := true, false
 	got := drawn(t, verdictTable([]runner.Verdict{
 		{Name: "a", Alive: true, ID: 1, Forge: "x", Reached: &yes}, {Name: "b", Dead: true, Forge: "x", Problem: "refused", Remedy: "Repair it."},
-		{Name: "c", Dead: true, Done: "made anew", ID: 2, Forge: "x"}, {Name: "d", Forge: "x", Problem: "could not be asked"},
+		{Name: "c", Dead: true, Done: "created again", ID: 2, Forge: "x"}, {Name: "d", Forge: "x", Problem: "could not be asked"},
 		{Name: "e", Alive: true, Forge: "x", Reached: &no, Problem: "not reached", Remedy: "Let it."},
 	}))
-	want := `  RUNNER  TOKEN        REACHED  DONE       ID  FORGE
-✔ a       good         yes      -          1   x
-✘ b       refused      -        -          -   x
-~ c       was refused  -        made anew  2   x
-~ d       unknown      -        -          -   x
-✘ e       good         no       -          -   x
+	want := `  RUNNER  TOKEN        REACHED  DONE           ID  FORGE
+✔ a       good         yes      -              1   x
+✘ b       refused      -        -              -   x
+~ c       was refused  -        created again  2   x
+~ d       unknown      -        -              -   x
+✘ e       good         no       -              -   x
 
 b: refused. Repair it.
 d: could not be asked.

@@ -16,7 +16,7 @@ func runnerVerifyCommand(t terminal) *cli.Command {
 		Description: "Asks the forge for each section of config.toml on the host, also those that somebody else wrote\n" +
 			"there. For the runners of hepta.yaml that take jobs it then looks, from where these stand, whether\n" +
 			"they reach forge and registry, which takes some seconds. With --fix what is refused is put in\n" +
-			"order: a runner of hepta.yaml gets a new token, or is made anew where the forge has lost it; other\n" +
+			"order: a runner of hepta.yaml gets a new token, or is created again where the forge has lost it; other\n" +
 			"sections are dropped. What jobs do not reach is told and left. Nothing is restarted. The exit code\n" +
 			"is 0 when every token is good in the end and jobs reach what they need, else 1.\n\n" +
 			"Examples:\n" +

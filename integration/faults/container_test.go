@@ -36,14 +36,14 @@ func TestContainerFails(t *testing.T) {
 			}
 			bad := settings{env: "DOUBLE: " + c.mode, boot: 1}
 
-			// The first of all: what is there stays for a look at it, and mends.
+			// The first of all: what is there stays for a look at it, and is repaired by the next up.
 			first := newSite(t, g, false)
 			first.write(t, bad)
 			check("first up", first.runUntil(t, c.said[0], append([]string{"up"}, c.args...)...))
 			first.write(t, settings{boot: 1})
 			first.must(t, "up")
-			first.consistent(t, "mended", first.look(t))
-			first.quiet(t, "mended")
+			first.consistent(t, "repaired", first.look(t))
+			first.quiet(t, "repaired")
 
 			before := first.look(t)
 			id, _ := first.running(t, "heptapod")

@@ -142,7 +142,7 @@ func kept(t *testing.T, what string, before, after state) {
 			continue
 		}
 		if isGenerated(path) && f.Content != "" && after.Files[path].Content != f.Content {
-			t.Errorf("%s: %s was made anew", what, path)
+			t.Errorf("%s: %s was created again", what, path)
 		}
 	}
 }

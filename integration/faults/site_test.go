@@ -334,7 +334,7 @@ func same(t testing.TB, what string, got, want state) {
 	t.Helper()
 	for path, f := range want.Files {
 		if g, ok := got.Files[path]; ok && isGenerated(path) && g.Content != f.Content {
-			t.Errorf("%s: %s was made anew", what, path)
+			t.Errorf("%s: %s was created again", what, path)
 			g.Content = f.Content
 			got.Files[path] = g
 		}

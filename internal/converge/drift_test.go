@@ -83,7 +83,7 @@ func TestReleaseLabels(t *testing.T) {
 			if labels[LabelProof] != "" {
 				return
 			}
-			// What the proxy believes is made anew once, and for that reason alone.
+			// What the proxy believes is created again once, and for that reason alone.
 			s.Containers[0].NeedsProof = true
 			if p, err = Up(s, o); err != nil || len(p.Operations) == 0 || p.Operations[0].Cause != "carries no proof of this stack yet" {
 				t.Errorf("a container without the proof: %v\n%s", err, p)

@@ -60,7 +60,7 @@ func TestLabelOfASecretFile(t *testing.T) {
 	if _, _, p := keyed(t, "password: hunter33", "the key", label); createdLabel(t, p) == label {
 		t.Error("another password has the same label")
 	}
-	// One of an earlier release shows the plain hash: it is made anew, once.
+	// One of an earlier release shows the plain hash: it is created again, once.
 	_, _, p = keyed(t, "password: hunter22", "the key", Hash([]byte("password: hunter22")))
 	if createdLabel(t, p) != label || !strings.Contains(p.String(), "shows the hash of mirror/config without a key") {
 		t.Errorf("a plain hash stays:\n%s", p)

@@ -194,7 +194,7 @@ func (p *planner) drift(v *service, c *ObservedContainer) []string {
 				causes = append(causes, fmt.Sprintf("network %s is gone", name))
 				continue
 			}
-			causes = append(causes, fmt.Sprintf("network %s was made anew", name))
+			causes = append(causes, fmt.Sprintf("network %s was created again", name))
 		}
 	}
 	return causes

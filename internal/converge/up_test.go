@@ -157,7 +157,7 @@ var cases = []planCase{
 	}},
 	{"unhealthy", func(s *Stack, w *hostModel) { w.find("hepta-heptapod").Health = "unhealthy" }},
 	{"off a network", func(s *Stack, w *hostModel) { delete(w.find("hepta-runner").Networks, "hepta-jobs") }},
-	{"network made anew under a stopped container", func(s *Stack, w *hostModel) {
+	{"network created again under a stopped container", func(s *Stack, w *hostModel) {
 		w.find("hepta-runner").State = "exited"
 		w.networks[1].ID = "other"
 	}},
@@ -309,7 +309,7 @@ var cases = []planCase{
 		w.containers = append(w.containers, &box{ObservedContainer: ObservedContainer{ID: "x", Name: "hepta-traefik_next", Image: "nginx:1.27", State: "running",
 			Labels: map[string]string{LabelStack: "lab", LabelService: "traefik"}}})
 	}},
-	{"service dropped that leaves files to mend", func(s *Stack, w *hostModel) {
+	{"service dropped that leaves files to repair", func(s *Stack, w *hostModel) {
 		s.Containers, s.Allow.RemoveOrphans = s.Containers[:2], true
 		f := s.file("runner/config.toml")
 		f.Existing, f.After = true, nil

@@ -139,7 +139,7 @@ func absent(path string) error {
 	return fmt.Errorf(`invalid mount config for type "bind": bind source path does not exist: %s: %w`, path, errdefs.ErrInvalidArgument)
 }
 
-// A data directory that has been there and is not is not made anew, and nobody
+// A data directory that has been there and is not is not created again, and nobody
 // who only ends the stack needs it.
 func TestLockOnAMissingDataDirectory(t *testing.T) {
 	s, o := replacing("a")

@@ -48,7 +48,7 @@ func New(name string, now time.Time, hosts ...string) (*Authority, error) {
 
 // Read takes up an authority from its PEM key and root certificate. A root
 // that is missing, is damaged, belongs to another key or ends before a leaf
-// issued now would is made anew from the same key, and renewed is true. A damaged key is
+// issued now would is created again from the same key, and renewed is true. A damaged key is
 // an error: replacing it would silently break everyone who trusts the root. So is
 // ErrScope, a root that is not for all of hosts.
 func Read(key, root []byte, name string, now time.Time, hosts ...string) (a *Authority, renewed bool, err error) {

@@ -42,7 +42,7 @@ func (s *store) Recover(ctx context.Context) (damaged, err error) {
 			return nil
 		}
 		if err != nil {
-			damaged = errors.Join(damaged, fmt.Errorf("mend %s: %w", path, err))
+			damaged = errors.Join(damaged, fmt.Errorf("repair %s: %w", path, err))
 		}
 		return fs.SkipDir
 	})

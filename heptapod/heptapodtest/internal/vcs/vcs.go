@@ -42,9 +42,9 @@ type Commit struct {
 // Store is a directory of repositories. No path that a request names leaves it.
 // All methods are safe for concurrent use.
 type Store interface {
-	// Recover mends what an earlier process left half done when it was killed.
+	// Recover repairs what an earlier process left half done when it was killed.
 	// It comes before anything else, and nobody else serves the store then.
-	// Repositories that cannot be mended are told of as damaged.
+	// Repositories that cannot be repaired are told of as damaged.
 	Recover(ctx context.Context) (damaged, err error)
 	// Close ends what the store keeps running. Requests under way come to their end.
 	Close()
