@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/heptaup/hepta/heptapod"
+	"github.com/heptaup/hepta/internal/dockerauth"
 	"github.com/heptaup/hepta/internal/engine"
 	"github.com/heptaup/hepta/internal/fault"
 	"github.com/heptaup/hepta/registry"
@@ -114,7 +115,7 @@ func (s *Stack) wayThere(route *registry.Route) []registry.Finding {
 	}
 	if len(route.Authority) > 0 {
 		list = append(list, registry.Finding{Check: "authority is known", OK: true, Note: true,
-			Saw: "not to every machine: it is " + s.whose() + "; other Docker daemons need it as /etc/docker/certs.d/" + s.RegistryHost() + "/ca.crt"})
+			Saw: "not to every machine: it is " + s.whose() + "; other Docker daemons need it as " + dockerauth.AuthorityFile(s.RegistryHost())})
 	}
 	return list
 }

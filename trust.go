@@ -3,12 +3,12 @@ package hepta
 import (
 	"bytes"
 	"fmt"
-	"path"
 	"slices"
 	"sync/atomic"
 
 	"github.com/heptaup/hepta/heptapod"
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/dockerauth"
 	"github.com/heptaup/hepta/internal/pki"
 	"github.com/heptaup/hepta/runner"
 	"github.com/heptaup/hepta/traefik"
@@ -75,10 +75,10 @@ func (s *Stack) trust() {
 	if !engine {
 		return
 	}
-	add(path.Join(runner.TrustDir, host, "ca.crt"))
+	add(dockerauth.AuthorityFile(host))
 	for i := range s.want.Containers {
 		if c := &s.want.Containers[i]; c.Service == traefik.Service {
-			c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.HostPath, Source: runner.TrustDir, Target: runner.TrustDir, ReadOnly: true})
+			c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.HostPath, Source: dockerauth.AuthorityDir, Target: dockerauth.AuthorityDir, ReadOnly: true})
 		}
 	}
 }

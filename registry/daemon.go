@@ -2,6 +2,8 @@ package registry
 
 import (
 	"strings"
+
+	"github.com/heptaup/hepta/internal/dockerauth"
 )
 
 // DaemonFinding reads what a Docker daemon said when it was asked for an image
@@ -22,7 +24,7 @@ func DaemonFinding(host, said string) Finding {
 	switch {
 	case has("unknown authority", "signed by"):
 		f.Means = means
-		f.Remedy = "The Engine does not know the certificate's authority. Give its file as runner: {ca: FILE} and run `hepta up`, or put it on the Docker host as /etc/docker/certs.d/" + host + "/ca.crt; the Engine reads it at once."
+		f.Remedy = "The Engine does not know the certificate's authority. Give its file as runner: {ca: FILE} and run `hepta up`, or put it on the Docker host as " + dockerauth.AuthorityFile(host) + "; the Engine reads it at once."
 	case has("x509:", "tls:"):
 		f.Means = means
 		f.Remedy = "Look at the certificate that is served there: it has to be good for " + hostOnly(host) + " at this time."

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"github.com/heptaup/hepta/internal/dockerauth"
 	"net"
 	"net/http"
 	"net/url"
@@ -201,7 +202,7 @@ func (p *probe) unreachable(check, host string, err error) {
 		p.bad(check, saw, "The name does not resolve here; every Docker daemon that is to use it needs it as well.", "Add "+hostOnly(host)+" to the DNS, or to /etc/hosts of the machines concerned.")
 	case errors.As(err, &authority):
 		p.bad(check, saw, "Whoever does not know that authority cannot log in.",
-			"Give each Docker daemon, and each dind, the authority's certificate as /etc/docker/certs.d/"+host+"/ca.crt, or use certificates from an ACME server.")
+			"Give each Docker daemon, and each dind, the authority's certificate as "+dockerauth.AuthorityFile(host)+", or use certificates from an ACME server.")
 	case errors.As(err, &name):
 		p.bad(check, saw, "The certificate is for other names: the proxy serves its default one, or the name was added later.",
 			"Check that the name is one of the forge's; with ACME look at the proxy's log for why it got no certificate.")

@@ -4,6 +4,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/heptaup/hepta/internal/dockerauth"
 	"github.com/heptaup/hepta/internal/fault"
 )
 
@@ -85,7 +86,7 @@ func (b *builder) pushFault(tag string, tail []string) error {
 	case refused(text):
 		f.Remedy = "Log in with an account that may push there, where hepta runs: docker login " + host + ", or hepta registry login. The project has to be there."
 	case strings.Contains(text, "x509") || strings.Contains(text, "certificate"):
-		f.Remedy = "The authority of " + host + " is not known to what pushes. In mode socket the Engine has to trust it: /etc/docker/certs.d/" + host + "/ca.crt."
+		f.Remedy = "The authority of " + host + " is not known to what pushes. In mode socket the Engine has to trust it: " + dockerauth.AuthorityFile(host) + "."
 	case strings.Contains(text, "http response to https"):
 		f.Remedy = host + " speaks http. In mode socket it has to be in insecure-registries of the Engine's daemon.json."
 	case strings.Contains(text, "no such host") || strings.Contains(text, "connection refused"):

@@ -21,6 +21,7 @@ import (
 	"github.com/docker/docker/api/types/volume"
 
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/dockerauth"
 	"github.com/heptaup/hepta/internal/engine"
 	"github.com/heptaup/hepta/internal/fault"
 )
@@ -169,7 +170,7 @@ func (b *builder) settings(ctx context.Context) (io.Reader, error) {
 	}
 	if ca := b.Registry.CA; ca != nil {
 		put(buildDir+"/ca/ca.crt", 0o644, ca)
-		put("/etc/docker/certs.d/"+b.Registry.Host+"/ca.crt", 0o644, ca)
+		put(dockerauth.AuthorityFile(b.Registry.Host), 0o644, ca)
 		put("/etc/containers/certs.d/"+b.Registry.Host+"/ca.crt", 0o644, ca)
 	}
 	switch b.Mode {

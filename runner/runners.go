@@ -16,6 +16,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/dockerauth"
 	"github.com/heptaup/hepta/internal/lifecycle"
 	"github.com/heptaup/hepta/internal/opaque"
 	"github.com/heptaup/hepta/internal/progress"
@@ -286,7 +287,7 @@ func (r *Runners) container() converge.Container {
 	}
 	if len(cfg.CA) > 0 && len(cfg.RegistryHosts) > 0 {
 		// The window through which hepta sees what the Engine trusts.
-		c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.HostPath, Source: TrustDir, Target: TrustDir, ReadOnly: true})
+		c.Mounts = append(c.Mounts, converge.Mount{Kind: converge.HostPath, Source: dockerauth.AuthorityDir, Target: dockerauth.AuthorityDir, ReadOnly: true})
 	}
 	cfg.SessionServer.serveSessions(&c)
 	if cfg.CAFile != "" {

@@ -3,6 +3,7 @@ package runner
 import (
 	"cmp"
 	"fmt"
+	"github.com/heptaup/hepta/internal/dockerauth"
 	"path"
 	"slices"
 	"strings"
@@ -218,7 +219,7 @@ func daemonCA(registry string) string {
 	if strings.Contains(registry, ":") {
 		return "/etc/ssl/certs/hepta-ca.crt"
 	}
-	return "/etc/docker/certs.d/" + registry + "/ca.crt"
+	return dockerauth.AuthorityFile(registry)
 }
 
 // extend appends the strings of v, a list as YAML gives it, that list lacks.

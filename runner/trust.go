@@ -1,17 +1,12 @@
 package runner
 
 import (
-	"path"
-
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/dockerauth"
 )
 
-const (
-	// FileCA is where an authority goes that was handed over as such.
-	FileCA = "runner-ca/ca.crt"
-	// TrustDir is where a Docker Engine looks for the authorities of registries.
-	TrustDir = "/etc/docker/certs.d"
-)
+// FileCA is where an authority goes that was handed over as such.
+const FileCA = "runner-ca/ca.crt"
 
 // trusted are the files of the authority that was handed over: for runners
 // and jobs, and for the Engine that the runners work with.
@@ -21,7 +16,7 @@ func (cfg Config) trusted() []converge.File {
 	}
 	files := []converge.File{{Path: cfg.CAFile, Mode: 0o644, Content: cfg.CA}}
 	for _, host := range cfg.RegistryHosts {
-		files = append(files, converge.File{Path: path.Join(TrustDir, host, "ca.crt"), Mode: 0o644, Content: cfg.CA})
+		files = append(files, converge.File{Path: dockerauth.AuthorityFile(host), Mode: 0o644, Content: cfg.CA})
 	}
 	return files
 }
