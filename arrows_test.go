@@ -75,15 +75,15 @@ func layer(path string) int {
 		return 4
 	case name == "internal/try": // the trial drives the whole product
 		return 4
+	case name == "internal/images": // one is of the forge in a test's process
+		return 2
 	case top == "internal":
 		return 0
 	case name == "":
 		return 3
-	case name == "integration/images":
-		return 2
-	case top == "integration":
-		return 5
 	case top == "cmd":
+		return 5
+	case top == "integration": // tests and benchmarks alone: no program links it
 		return 6
 	case rest == "" || top == "runner":
 		return 2

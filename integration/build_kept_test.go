@@ -12,8 +12,8 @@ import (
 	"github.com/docker/docker/api/types/image"
 
 	"github.com/heptaup/hepta"
-	"github.com/heptaup/hepta/integration/images"
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/images"
 	"github.com/heptaup/hepta/runner"
 )
 

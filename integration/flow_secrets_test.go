@@ -16,7 +16,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/heptaup/hepta"
-	"github.com/heptaup/hepta/integration/images"
+	"github.com/heptaup/hepta/internal/images"
 	"github.com/heptaup/hepta/internal/pki"
 )
 

@@ -26,9 +26,9 @@ import (
 	"github.com/testcontainers/testcontainers-go/wait"
 
 	"github.com/heptaup/hepta"
-	"github.com/heptaup/hepta/integration/images"
 	"github.com/heptaup/hepta/internal/engine"
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/images"
 	"github.com/heptaup/hepta/internal/sandbox"
 )
 

@@ -18,8 +18,8 @@ import (
 	gitlab "gitlab.com/gitlab-org/api/client-go"
 
 	"github.com/heptaup/hepta"
-	"github.com/heptaup/hepta/integration/images"
 	"github.com/heptaup/hepta/internal/converge"
+	"github.com/heptaup/hepta/internal/images"
 )
 
 // Jobs, and services of jobs, whose image bears the forge's own labels and

@@ -16,8 +16,8 @@ import (
 
 	"github.com/heptaup/hepta"
 	"github.com/heptaup/hepta/heptapod"
-	"github.com/heptaup/hepta/integration/images"
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/images"
 )
 
 const (

@@ -12,8 +12,8 @@ import (
 	"github.com/docker/docker/client"
 	"github.com/testcontainers/testcontainers-go"
 
-	"github.com/heptaup/hepta/integration/images"
 	"github.com/heptaup/hepta/integration/stage"
+	"github.com/heptaup/hepta/internal/images"
 	"github.com/heptaup/hepta/internal/sandbox"
 )
 

@@ -12,7 +12,7 @@ import (
 	"github.com/docker/go-connections/nat"
 
 	"github.com/heptaup/hepta"
-	"github.com/heptaup/hepta/integration/images"
+	"github.com/heptaup/hepta/internal/images"
 )
 
 // A job whose image only the mirror can give: there is no Docker Hub here.

@@ -13,7 +13,7 @@ import (
 	"github.com/docker/docker/api/types/network"
 
 	"github.com/heptaup/hepta"
-	"github.com/heptaup/hepta/integration/images"
+	"github.com/heptaup/hepta/internal/images"
 )
 
 // The proxy has to see which containers there are. Whoever takes it over must

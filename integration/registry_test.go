@@ -16,7 +16,7 @@ import (
 	tcexec "github.com/testcontainers/testcontainers-go/exec"
 
 	"github.com/heptaup/hepta/heptapod"
-	"github.com/heptaup/hepta/integration/images"
+	"github.com/heptaup/hepta/internal/images"
 	"github.com/heptaup/hepta/registry"
 )
 

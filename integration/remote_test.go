@@ -29,8 +29,8 @@ import (
 	gitlab "gitlab.com/gitlab-org/api/client-go"
 	"golang.org/x/crypto/ssh"
 
-	"github.com/heptaup/hepta/integration/images"
 	"github.com/heptaup/hepta/internal/engine"
+	"github.com/heptaup/hepta/internal/images"
 	"github.com/heptaup/hepta/internal/sandbox"
 )
 

@@ -23,7 +23,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/heptaup/hepta/heptapod"
-	"github.com/heptaup/hepta/integration/images"
+	"github.com/heptaup/hepta/internal/images"
 )
 
 // heptapod-docker 1.3, 1.4, 1.6: the order of a boot, the token by Rails.

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/heptaup/hepta"
-	"github.com/heptaup/hepta/integration/images"
+	"github.com/heptaup/hepta/internal/images"
 )
 
 // Builds of a Dockerfile whose first line names who reads it: in a daemon of

@@ -9,8 +9,8 @@ import (
 
 	"github.com/docker/docker/api/types/image"
 
-	"github.com/heptaup/hepta/integration/images"
 	"github.com/heptaup/hepta/integration/stage"
+	"github.com/heptaup/hepta/internal/images"
 )
 
 // outer is the Engine under the tests.

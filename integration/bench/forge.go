@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/heptaup/hepta"
-	"github.com/heptaup/hepta/integration/images"
+	"github.com/heptaup/hepta/internal/images"
 )
 
 const (

@@ -13,7 +13,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 
-	"github.com/heptaup/hepta/integration/images"
+	"github.com/heptaup/hepta/internal/images"
 )
 
 // plainImages makes two images on the nested Engine that differ in nothing but

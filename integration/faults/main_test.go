@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/heptaup/hepta/integration/images"
 	"github.com/heptaup/hepta/integration/stage"
+	"github.com/heptaup/hepta/internal/images"
 )
 
 // outer is the Engine under everything, with the two programs.

@@ -13,8 +13,8 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
 
-	"github.com/heptaup/hepta/integration/images"
 	"github.com/heptaup/hepta/integration/stage"
+	"github.com/heptaup/hepta/internal/images"
 	"github.com/heptaup/hepta/internal/sandbox"
 )
 

@@ -18,7 +18,7 @@ import (
 	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
 
-	"github.com/heptaup/hepta/integration/images"
+	"github.com/heptaup/hepta/internal/images"
 	"github.com/heptaup/hepta/runner/paas"
 	"github.com/heptaup/hepta/runner/paas/clevertest"
 	"github.com/heptaup/hepta/runner/paas/localdocker"

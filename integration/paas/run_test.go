@@ -18,8 +18,8 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
 
-	"github.com/heptaup/hepta/integration/images"
 	"github.com/heptaup/hepta/integration/stage"
+	"github.com/heptaup/hepta/internal/images"
 	"github.com/heptaup/hepta/runner/paas"
 	"github.com/heptaup/hepta/runner/paas/clevertest"
 )

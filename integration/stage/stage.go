@@ -24,7 +24,7 @@ import (
 	"github.com/docker/docker/client"
 	"github.com/gofrs/flock"
 
-	"github.com/heptaup/hepta/integration/images"
+	"github.com/heptaup/hepta/internal/images"
 	"github.com/heptaup/hepta/internal/progress"
 	"github.com/heptaup/hepta/internal/sandbox"
 )

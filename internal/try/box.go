@@ -13,9 +13,9 @@ import (
 	"github.com/docker/docker/client"
 	"github.com/gofrs/flock"
 
-	"github.com/heptaup/hepta/integration/images"
 	"github.com/heptaup/hepta/internal/engine"
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/images"
 	"github.com/heptaup/hepta/internal/progress"
 	"github.com/heptaup/hepta/internal/sandbox"
 )

@@ -12,8 +12,8 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/heptaup/hepta"
-	"github.com/heptaup/hepta/integration/images"
 	"github.com/heptaup/hepta/internal/engine"
+	"github.com/heptaup/hepta/internal/images"
 	"github.com/heptaup/hepta/internal/progress"
 	"github.com/heptaup/hepta/internal/sandbox"
 )

@@ -1,4 +1,4 @@
-module github.com/heptaup/hepta/integration/images/gitlab-runner
+module github.com/heptaup/hepta/internal/images/gitlab-runner
 
 go 1.26
 

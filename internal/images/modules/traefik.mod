@@ -1,4 +1,4 @@
-module github.com/heptaup/hepta/integration/images/traefik
+module github.com/heptaup/hepta/internal/images/traefik
 
 go 1.26
 

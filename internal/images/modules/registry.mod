@@ -1,4 +1,4 @@
-module github.com/heptaup/hepta/integration/images/registry
+module github.com/heptaup/hepta/internal/images/registry
 
 go 1.26.0
 

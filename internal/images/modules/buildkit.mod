@@ -1,4 +1,4 @@
-module github.com/heptaup/hepta/integration/images/buildkit
+module github.com/heptaup/hepta/internal/images/buildkit
 
 go 1.26
 

@@ -1,4 +1,4 @@
-module github.com/heptaup/hepta/integration/images/pebble
+module github.com/heptaup/hepta/internal/images/pebble
 
 go 1.26
 

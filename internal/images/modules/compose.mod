@@ -1,4 +1,4 @@
-module github.com/heptaup/hepta/integration/images/compose
+module github.com/heptaup/hepta/internal/images/compose
 
 go 1.26.3
 
