@@ -136,7 +136,7 @@ func TestCredentials(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(bin, "docker-credential-test"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	config := `{"credsStore":"test","credHelpers":{"helper.example":"missing"},"auths":{
+	config := `{"credHelpers":{"store.example":"test","token.example":"test","broken.example":"test","helper.example":"missing"},"auths":{
 		"https://index.docker.io/v1/":{"auth":"` + base64.StdEncoding.EncodeToString([]byte("hub:pass:word")) + `"},
 		"https://old.example/v1/":{"auth":"` + base64.StdEncoding.EncodeToString([]byte("old:x")) + `"},
 		"plain.example":{"username":"alice","password":"s3cret"}, "identity.example":{"auth":"` + base64.StdEncoding.EncodeToString([]byte("u:")) + `","identitytoken":"refresh"},

@@ -63,13 +63,15 @@ func (e *Engine) waitReady(ctx context.Context, id string, op converge.Operation
 	timer := time.AfterFunc(limit, func() { cancel(context.DeadlineExceeded) })
 	defer timer.Stop()
 	var progressed atomic.Bool
-	if c.Ready.Phase != nil || c.Ready.Progress != nil {
-		go e.watchLog(bounded, id, op, func() {
+	err := e.waitHealthy(bounded, id, op, func(started time.Time) {
+		if c.Ready.Phase == nil && c.Ready.Progress == nil {
+			return
+		}
+		go e.watchLog(bounded, id, op, started, func() {
 			progressed.Store(true)
 			timer.Reset(limit)
 		})
-	}
-	err := e.waitHealthy(bounded, id, op)
+	})
 	if err == nil && c.Ready.Check != nil {
 		err = e.waitCheck(bounded, id, op, h)
 	}
@@ -95,8 +97,9 @@ func reason(err error) string {
 }
 
 // waitHealthy returns once the container is healthy, or has run long enough
-// where it has no healthcheck.
-func (e *Engine) waitHealthy(ctx context.Context, id string, op converge.Operation) error {
+// where it has no healthcheck. It calls waits, with the time of the container's
+// start, when that is not so at once.
+func (e *Engine) waitHealthy(ctx context.Context, id string, op converge.Operation, waits func(started time.Time)) error {
 	c := op.Container
 	var changes <-chan events.Message
 	var broken <-chan error
@@ -141,6 +144,7 @@ func (e *Engine) waitHealthy(ctx context.Context, id string, op converge.Operati
 			pause, missing = min(pause, left), "it has not run for "+c.Ready.SettleTime().String()
 		}
 		if first { // what has changed before the events are followed is seen by the next look
+			waits(startOf(seen))
 			changes, broken = e.api.Events(ctx, events.ListOptions{Filters: filters.NewArgs(filters.Arg("type", "container"), filters.Arg("container", id))})
 			first = false
 			continue
@@ -251,11 +255,20 @@ func (e *Engine) waitCheck(ctx context.Context, id string, op converge.Operation
 	}
 }
 
+// startOf is when the present life of a container began; zero when unknown.
+func startOf(seen container.InspectResponse) time.Time {
+	began, err := time.Parse(time.RFC3339Nano, seen.State.StartedAt)
+	if err != nil {
+		return time.Time{}
+	}
+	return began
+}
+
 // watchLog tells people which phase of its start a container's log has reached,
 // and calls progress for each line that shows that the start goes on.
-func (e *Engine) watchLog(ctx context.Context, id string, op converge.Operation, progressed func()) {
+func (e *Engine) watchLog(ctx context.Context, id string, op converge.Operation, started time.Time, progressed func()) {
 	last, ready := "", op.Container.Ready
-	_ = e.follow(ctx, id, LogOptions{Follow: true, Tail: "200"}, func(line string) {
+	_ = e.follow(ctx, id, LogOptions{Follow: true, Since: started, Tail: "200"}, func(line string) {
 		if ready.Progress != nil && ready.Progress(line) {
 			progressed()
 		}
@@ -275,11 +288,7 @@ func lastEnd(seen container.InspectResponse) time.Time {
 	if !seen.State.Running || seen.State.Restarting {
 		return time.Time{}
 	}
-	began, err := time.Parse(time.RFC3339Nano, seen.State.StartedAt)
-	if err != nil {
-		return time.Time{}
-	}
-	return began
+	return startOf(seen)
 }
 
 // evidence is a container's last log lines before until (zero: up to now) as

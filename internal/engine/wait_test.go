@@ -90,6 +90,26 @@ func TestWaitReady(t *testing.T) {
 	}
 }
 
+// A container that is healthy at once has nothing to tell of its start, which
+// was long ago.
+func TestHealthyContainerTellsNoPhase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, rec := newFake(), &recorder{}
+		f.logs = "migrating\nready\n"
+		f.byID = map[string]container.State{"id": {Status: container.StateRunning, Running: true, Health: &container.Health{Status: container.Healthy}}}
+		c := &converge.Container{Name: "s-web", Health: &converge.Health{Test: []string{"CMD", "true"}}, Ready: converge.Ready{
+			Phase: func(line string) string { return line },
+			Check: func(context.Context, converge.Host) error { return sleep(t.Context(), time.Second) }}}
+		if err := fakeLock(f, &converge.Stack{}, rec).WaitReady(t.Context(), "id", c); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if len(rec.events) > 0 {
+			t.Errorf("told %v", rec.events)
+		}
+	})
+}
+
 func TestWaitCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var tries atomic.Int32
