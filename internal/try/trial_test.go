@@ -21,17 +21,21 @@ import (
 )
 
 // onEngine connects to the machine's engine, which these tests need, and makes
-// sure that the sandbox of that name is gone at the end.
+// sure that the sandbox of that name is gone before and after.
 func onEngine(t *testing.T, name string) *client.Client {
 	t.Helper()
 	docker, err := engine.Dial(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	sweep := func() {
 		if err := sandbox.Sweep(context.Background(), docker, labelTrial+"="+name); err != nil {
 			t.Error(err)
 		}
+	}
+	sweep() // what a killed run has left
+	t.Cleanup(func() {
+		sweep()
 		docker.Close()
 	})
 	return docker
