@@ -268,6 +268,9 @@ func startOf(seen container.InspectResponse) time.Time {
 // and calls progress for each line that shows that the start goes on.
 func (e *Engine) watchLog(ctx context.Context, id string, op converge.Operation, started time.Time, progressed func()) {
 	last, ready := "", op.Container.Ready
+	if !started.IsZero() {
+		started = started.Add(-time.Second) // an Engine notes the start after the first lines
+	}
 	_ = e.follow(ctx, id, LogOptions{Follow: true, Since: started, Tail: "200"}, func(line string) {
 		if ready.Progress != nil && ready.Progress(line) {
 			progressed()
