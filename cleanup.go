@@ -77,8 +77,8 @@ func (s *Stack) addCleanup() {
 	text := string(want) + "\n"
 	s.want.Files = append(s.want.Files, converge.File{
 		Path: fileCleanup, Mode: 0o644, After: []converge.Ref{"file:" + heptapod.FileReadme},
-		// Filled by the task.
-		Merge: func(_ *converge.Observed, current []byte) ([]byte, error) { return current, nil },
+		// Made empty and filled by the task.
+		Merge: converge.KeepContent,
 	})
 	s.want.Decide = append(s.want.Decide, func(o *converge.Observed) ([]converge.Task, error) {
 		file, looked := o.Files[fileCleanup]

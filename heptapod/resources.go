@@ -181,7 +181,7 @@ func (f *Forge) files() ([]converge.File, error) {
 	}, {
 		// Made empty and filled by the task of RefToken.
 		Path: FileToken, Mode: 0o600, Secret: true,
-		Merge: func(_ *converge.Observed, current []byte) ([]byte, error) { return current, nil },
+		Merge: converge.KeepContent,
 	}}
 	if m := f.cfg.SMTP; m != nil && !m.Password.Empty() {
 		files = append(files, converge.File{
@@ -198,8 +198,7 @@ func (f *Forge) files() ([]converge.File, error) {
 		cert := converge.File{Path: FileRegistryCert, Mode: 0o644, Apply: reload}
 		key := converge.File{Path: FileRegistryKey, Mode: 0o600, Secret: true, Apply: reload}
 		if r.Issued {
-			keep := func(_ *converge.Observed, current []byte) ([]byte, error) { return current, nil }
-			cert.Merge, key.Merge = keep, keep
+			cert.Merge, key.Merge = converge.KeepContent, converge.KeepContent
 		} else if cert.Content, key.Content, err = pki.Given(r.Certificate, r.Key); err != nil { // Validate has refused it
 			cert.Content, key.Content = pki.Blocks(r.Certificate, "CERTIFICATE"), r.Key
 		}
@@ -209,7 +208,7 @@ func (f *Forge) files() ([]converge.File, error) {
 		// Made empty and filled by the task that sets the number in the forge.
 		files = append(files, converge.File{
 			Path: fileTokenMinutes, Mode: 0o644,
-			Merge: func(_ *converge.Observed, current []byte) ([]byte, error) { return current, nil },
+			Merge: converge.KeepContent,
 		})
 	}
 	for i, file := range files {

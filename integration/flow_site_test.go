@@ -90,6 +90,7 @@ func onSite(t *testing.T) *site {
 func onSiteAlone(t *testing.T) *site {
 	t.Helper()
 	slot := freeSites.take(t)
+	// The site outlives this test, and with it its context.
 	slot.once.Do(func() { slot.site, slot.err = openSite(context.Background(), slot.name) })
 	if slot.err != nil {
 		t.Fatal(slot.err)

@@ -56,7 +56,7 @@ func (f hostFacts) supports(feature string) bool { return slices.Contains(f.Feat
 // writes.
 func factsFile() converge.File {
 	return converge.File{Path: FileHost, Mode: 0o644, Existing: true,
-		Merge: func(_ *converge.Observed, current []byte) ([]byte, error) { return current, nil }}
+		Merge: converge.KeepContent}
 }
 
 // factsOf reads FileHost from a snapshot. A file that is not valid counts as

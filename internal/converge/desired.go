@@ -121,6 +121,10 @@ type File struct {
 	Apply *Apply
 }
 
+// KeepContent is the Merge of a file that a task fills: what is there stays, and
+// an absent file is made empty. The task has to come after it.
+func KeepContent(_ *Observed, current []byte) ([]byte, error) { return current, nil }
+
 // Apply is a command that makes a running container take a changed file over.
 type Apply struct {
 	Service string
