@@ -31,13 +31,14 @@ func removeOrphansFlag() cli.Flag {
 
 // withOrphans does something that may remove services which nothing describes.
 // Where that was not agreed to beforehand, it asks and does it again.
-func withOrphans(c *cli.Context, t terminal, do func(removeOrphans bool) error) error {
+func withOrphans(c *cli.Context, t terminal, s *session, do func(removeOrphans bool) error) error {
 	agreed := c.Bool(flagRemoveOrphans)
 	err := do(agreed)
 	var refused *fault.Error
 	if agreed || !errors.Is(err, hepta.ErrOrphans) || !t.interactive() || !errors.As(err, &refused) {
 		return err
 	}
+	s.progress.Told()
 	fmt.Fprintln(t.err, refused.Why+".")
 	if err := consent(t, "Remove what is not described?"); err != nil {
 		return err

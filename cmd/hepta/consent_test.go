@@ -11,6 +11,7 @@ import (
 
 	"github.com/heptaup/hepta"
 	"github.com/heptaup/hepta/internal/fault"
+	"github.com/heptaup/hepta/internal/render"
 )
 
 // What removes services that nothing describes asks on a terminal, and does
@@ -34,7 +35,7 @@ func TestOrphansAreRemovedByAgreement(t *testing.T) {
 			term, said = typed(t, c.typed)
 		}
 		var got []bool
-		err := withOrphans(with(t, flags, c.args...), term, func(remove bool) error {
+		err := withOrphans(with(t, flags, c.args...), term, &session{progress: render.New(render.Quiet, io.Discard, render.Options{})}, func(remove bool) error {
 			got = append(got, remove)
 			if !remove {
 				return refused

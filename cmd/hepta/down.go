@@ -28,7 +28,7 @@ func downCommand(t terminal) *cli.Command {
 			}
 			defer s.close()
 			var plan *hepta.Plan
-			err = withOrphans(c, t, func(remove bool) (err error) {
+			err = withOrphans(c, t, s, func(remove bool) (err error) {
 				plan, err = s.stack.Down(c.Context, hepta.DownOptions{Volumes: c.Bool("volumes"), RemoveOrphans: remove})
 				return err
 			})

@@ -51,6 +51,7 @@ func registryGCCommand(t terminal) *cli.Command {
 				fmt.Fprintln(t.out, "Nothing was removed: this was a dry run.")
 				return nil
 			}
+			s.progress.Told()
 			fmt.Fprintln(t.err, "The registry stops meanwhile: pulls and pushes fail until it is done.")
 			if o.Untagged {
 				fmt.Fprintln(t.err, "Images without a tag go as well: what is pulled by its digest alone is lost.")

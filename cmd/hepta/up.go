@@ -43,7 +43,7 @@ func upCommand(t terminal) *cli.Command {
 			defer cancel()
 			start := time.Now()
 			var plan *hepta.Plan
-			err = withOrphans(c, t, func(remove bool) (err error) {
+			err = withOrphans(c, t, s, func(remove bool) (err error) {
 				plan, err = s.stack.Up(ctx, hepta.UpOptions{Pull: c.Bool("pull"), RemoveOrphans: remove, Renamed: c.Bool(flagRenamed), NewData: c.Bool(flagNewData)})
 				return err
 			})

@@ -127,8 +127,8 @@ func (p *Progress) Sink() progress.Sink {
 	}
 }
 
-// IfSilent shows an event unless there is another one, or the end, before d is
-// over.
+// IfSilent shows an event unless there is another one, Told or the end before d
+// is over.
 func (p *Progress) IfSilent(d time.Duration, e progress.Event) {
 	time.AfterFunc(d, func() {
 		p.mu.Lock()
@@ -138,6 +138,14 @@ func (p *Progress) IfSilent(d time.Duration, e progress.Event) {
 			p.Sink()(e)
 		}
 	})
+}
+
+// Told says that something was shown by other means, a question for instance,
+// so that IfSilent shows nothing.
+func (p *Progress) Told() {
+	p.mu.Lock()
+	p.seen = true
+	p.mu.Unlock()
 }
 
 // Close leaves the output as it is to stay. It may be called more than once.

@@ -149,7 +149,7 @@ func TestElapsedAndBytes(t *testing.T) {
 // else was.
 func TestIfSilent(t *testing.T) {
 	waiting := progress.Event{State: progress.Info, Kind: "step", Resource: "command registry list", Text: "waiting for the forge"}
-	for name, want := range map[string]string{"silent": "step  registry list: waiting for the forge\n", "told": "note  something\n", "over": ""} {
+	for name, want := range map[string]string{"silent": "step  registry list: waiting for the forge\n", "told": "note  something\n", "asked": "", "over": ""} {
 		synctest.Test(t, func(t *testing.T) {
 			var out bytes.Buffer
 			p := New(Quiet, &out, Options{})
@@ -158,6 +158,8 @@ func TestIfSilent(t *testing.T) {
 			switch name {
 			case "told":
 				p.Sink()(progress.Event{State: progress.Info, Text: "something"})
+			case "asked":
+				p.Told()
 			case "over":
 				p.Close()
 			}
